@@ -1,0 +1,151 @@
+"""Facts: what the judges read of a certificate, parsed once from its DER and right by type from there on."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address
+from typing import TypeVar
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+IPAddress = IPv4Address | IPv6Address
+_Extension = TypeVar("_Extension", bound=x509.ExtensionType)
+
+
+class MalformedCertificateError(ValueError):
+    """A certificate that cannot be read; the message says what is wrong with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class PublicKey:
+    """A public key's type (``RSA``, ``EC``, ``Ed25519``, ``Ed448``, ``DSA``, ``other``), curve and size in bits."""
+
+    kind: str
+    curve: str | None
+    bits: int
+
+    def __str__(self) -> str:
+        """Name the key as an operator would: ``RSA 2048``, ``EC secp256r1``, ``Ed25519``."""
+        if self.kind == "EC":
+            return f"EC {self.curve}"
+        return f"{self.kind} {self.bits}" if self.kind in ("RSA", "DSA") else self.kind
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Certificate:
+    """What one certificate says. Times are Unix seconds, fingerprints lower-case hexadecimal SHA-256.
+
+    ``eku`` is None where the extension is absent; the object identifiers are dotted strings. ``subject`` and
+    ``issuer`` are RFC 4514 strings. All of it is the certificate's own claim: text in it is hostile.
+    """
+
+    der: bytes
+    fingerprint: str
+    spki_sha256: str
+    subject: str
+    issuer: str
+    serial: int
+    not_before: float
+    not_after: float
+    san_dns: tuple[str, ...]
+    san_uri: tuple[str, ...]
+    san_email: tuple[str, ...]
+    san_ip: tuple[IPAddress, ...]
+    eku: frozenset[str] | None
+    digital_signature: bool
+    is_ca: bool
+    key: PublicKey
+    signature_hash: str | None
+    x509: x509.Certificate
+
+
+def read_certificate(der: bytes) -> Certificate:
+    """Read one DER certificate (RFC 5280).
+
+    Raises MalformedCertificateError where it, or one of the extensions that judges read, cannot be parsed.
+    """
+    try:
+        return _read(x509.load_der_x509_certificate(der), der)
+    except (ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension) as fault:
+        raise MalformedCertificateError(f"the certificate cannot be parsed: {fault}") from fault
+
+
+def _read(cert: x509.Certificate, der: bytes) -> Certificate:
+    extensions = cert.extensions
+    san = _extension(extensions, x509.SubjectAlternativeName)
+    eku = _extension(extensions, x509.ExtendedKeyUsage)
+    usage = _extension(extensions, x509.KeyUsage)
+    basic = _extension(extensions, x509.BasicConstraints)
+    return Certificate(
+        der=der,
+        fingerprint=hashlib.sha256(der).hexdigest(),
+        spki_sha256=_spki_sha256(cert),
+        subject=cert.subject.rfc4514_string(),
+        issuer=cert.issuer.rfc4514_string(),
+        serial=cert.serial_number,
+        not_before=cert.not_valid_before_utc.timestamp(),
+        not_after=cert.not_valid_after_utc.timestamp(),
+        san_dns=_names(san, x509.DNSName),
+        san_uri=_names(san, x509.UniformResourceIdentifier),
+        san_email=_names(san, x509.RFC822Name),
+        san_ip=_addresses(san),
+        eku=None if eku is None else frozenset(oid.dotted_string for oid in eku),
+        digital_signature=usage is None or usage.digital_signature,
+        is_ca=basic is not None and basic.ca,
+        key=_public_key(cert),
+        signature_hash=_signature_hash(cert),
+        x509=cert,
+    )
+
+
+def _extension(extensions: x509.Extensions, kind: type[_Extension]) -> _Extension | None:
+    try:
+        return extensions.get_extension_for_class(kind).value
+    except x509.ExtensionNotFound:
+        return None
+
+
+def _names(
+    san: x509.SubjectAlternativeName | None,
+    kind: type[x509.DNSName | x509.UniformResourceIdentifier | x509.RFC822Name],
+) -> tuple[str, ...]:
+    return () if san is None else tuple(name.value for name in san if isinstance(name, kind))
+
+
+def _addresses(san: x509.SubjectAlternativeName | None) -> tuple[IPAddress, ...]:
+    """Single addresses only: a network in a leaf's SAN names nobody."""
+    if san is None:
+        return ()
+    values = (name.value for name in san if isinstance(name, x509.IPAddress))
+    return tuple(value for value in values if isinstance(value, IPv4Address | IPv6Address))
+
+
+def _spki_sha256(cert: x509.Certificate) -> str:
+    spki = cert.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    return hashlib.sha256(spki).hexdigest()
+
+
+def _public_key(cert: x509.Certificate) -> PublicKey:
+    match cert.public_key():
+        case rsa.RSAPublicKey() as key:
+            return PublicKey("RSA", None, key.key_size)
+        case ec.EllipticCurvePublicKey() as key:
+            return PublicKey("EC", key.curve.name, key.key_size)
+        case ed25519.Ed25519PublicKey():
+            return PublicKey("Ed25519", None, 256)
+        case ed448.Ed448PublicKey():
+            return PublicKey("Ed448", None, 456)
+        case dsa.DSAPublicKey() as key:
+            return PublicKey("DSA", None, key.key_size)
+        case _:
+            return PublicKey("other", None, 0)
+
+
+def _signature_hash(cert: x509.Certificate) -> str | None:
+    """Name the hash, or None where the signature algorithm brings its own (Ed25519, Ed448)."""
+    algorithm = cert.signature_hash_algorithm
+    return None if algorithm is None else algorithm.name

@@ -1,0 +1,211 @@
+"""Chains: from the leaf that a client proved to hold to an anchor of the route's bundle (RFC 5280, section 6.1).
+
+OpenSSL builds and checks the path. What it does not check on its own is checked here by name: key sizes,
+signature hashes, the purpose, and the length of the path.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Final
+
+from cryptography.x509.oid import ExtendedKeyUsageOID
+from OpenSSL import crypto
+
+from proxy.decide.facts import Certificate, MalformedCertificateError, read_certificate
+from proxy.decide.verdict import Reason, Refused
+
+MAX_INTERMEDIATES: Final = 4
+"""Between leaf and anchor. Public PKIs use one or two; each one costs a signature check that a stranger can ask for."""
+
+MIN_RSA_BITS: Final = 2048
+"""NIST SP 800-57 part 1: less than 112 bits of security is not acceptable since 2014."""
+
+STRONG_KINDS: Final = frozenset({"RSA", "EC", "Ed25519", "Ed448"})
+STRONG_CURVES: Final = frozenset({"secp256r1", "secp384r1", "secp521r1"})
+WEAK_HASHES: Final = frozenset({"md5", "sha1", "sha224"})
+"""RFC 9155 for MD5 and SHA-1; SHA-224 gives the 112 bits that no CA of today signs with."""
+
+CLIENT_AUTH: Final = ExtendedKeyUsageOID.CLIENT_AUTH.dotted_string
+
+REASON_BY_X509_ERROR: Final[dict[int, Reason]] = {
+    2: Reason.UNTRUSTED_ISSUER,  # unable to get issuer certificate
+    4: Reason.MALFORMED_CERTIFICATE,  # unable to decrypt signature
+    6: Reason.MALFORMED_CERTIFICATE,  # unable to decode issuer public key
+    7: Reason.BAD_SIGNATURE,
+    9: Reason.NOT_YET_VALID,
+    10: Reason.EXPIRED,
+    13: Reason.MALFORMED_CERTIFICATE,  # error in notBefore
+    14: Reason.MALFORMED_CERTIFICATE,  # error in notAfter
+    18: Reason.UNTRUSTED_ISSUER,  # self-signed leaf
+    19: Reason.UNTRUSTED_ISSUER,  # self-signed certificate in chain
+    20: Reason.UNTRUSTED_ISSUER,  # unable to get local issuer certificate
+    21: Reason.UNTRUSTED_ISSUER,  # unable to verify the first certificate
+    22: Reason.CHAIN_TOO_LONG,
+    24: Reason.UNTRUSTED_ISSUER,  # the issuer is not a CA
+    25: Reason.CHAIN_TOO_LONG,  # path length constraint
+    26: Reason.WRONG_PURPOSE,
+    27: Reason.UNTRUSTED_ISSUER,
+    28: Reason.UNTRUSTED_ISSUER,
+    29: Reason.UNTRUSTED_ISSUER,  # subject and issuer mismatch
+    32: Reason.UNTRUSTED_ISSUER,  # the issuer's key usage lacks keyCertSign
+    34: Reason.UNSUPPORTED_EXTENSION,  # unhandled critical extension
+    40: Reason.UNSUPPORTED_EXTENSION,  # proxy certificates
+    41: Reason.MALFORMED_CERTIFICATE,  # invalid extension
+    47: Reason.NAME_NOT_ALLOWED,  # outside the issuer's permitted subtrees
+    48: Reason.NAME_NOT_ALLOWED,  # inside the issuer's excluded subtrees
+    51: Reason.UNSUPPORTED_EXTENSION,  # name constraint type
+    52: Reason.UNSUPPORTED_EXTENSION,  # name constraint syntax
+    53: Reason.UNSUPPORTED_EXTENSION,  # name syntax
+    66: Reason.WEAK_KEY,  # leaf key
+    67: Reason.WEAK_KEY,  # CA key
+    68: Reason.WEAK_KEY,  # CA signature hash
+    79: Reason.UNTRUSTED_ISSUER,  # an issuer without the CA basic constraint
+}
+"""OpenSSL's X509_V_ERR_* numbers (openssl/x509_vfy.h). What is not listed is ``untrusted-issuer``."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Peer:
+    """What a client presented: its leaf, and the intermediates that may lead from it to an anchor.
+
+    ``key`` identifies exactly these certificates in this order; verdicts are cached under it.
+    """
+
+    leaf: Certificate
+    intermediates: tuple[Certificate, ...]
+    key: bytes
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Bundle:
+    """A named trust bundle: its anchors (roots or intermediates), and what it asks of every chain."""
+
+    name: str
+    anchors: tuple[Certificate, ...]
+    require_eku: bool = False
+    store: crypto.X509Store = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Make the store that OpenSSL looks anchors up in."""
+        object.__setattr__(self, "store", anchor_store(self.anchors))
+
+
+def peer_of(chain: Iterable[Certificate]) -> Peer:
+    """Make the Peer of a chain given leaf first."""
+    leaf, *rest = chain
+    return Peer(leaf, tuple(rest), b"".join(bytes.fromhex(c.fingerprint) for c in (leaf, *rest)))
+
+
+def anchor_store(anchors: Iterable[Certificate]) -> crypto.X509Store:
+    """Make a store in which every anchor ends a chain by itself, be it a root or an intermediate."""
+    store = crypto.X509Store()
+    for anchor in anchors:
+        store.add_cert(crypto.X509.from_cryptography(anchor.x509))
+    store.set_flags(crypto.X509StoreFlags.PARTIAL_CHAIN)
+    return store
+
+
+def verify(peer: Peer, bundle: Bundle, now: float) -> tuple[Certificate, ...] | Refused:
+    """Return the verified chain, leaf first and anchor last, or the refusal. ``now`` is in Unix seconds."""
+    chain = _build(peer, bundle, now)
+    if isinstance(chain, Refused):
+        return chain
+    for check in (check_length, check_keys, check_hashes, check_purpose):
+        refusal = check(chain)
+        if refusal is not None:
+            return refusal
+    return check_eku_presence(chain[0], bundle) or chain
+
+
+def _build(peer: Peer, bundle: Bundle, now: float) -> tuple[Certificate, ...] | Refused:
+    bundle.store.set_time(datetime.fromtimestamp(now, UTC))
+    untrusted = [crypto.X509.from_cryptography(c.x509) for c in peer.intermediates]
+    context = crypto.X509StoreContext(bundle.store, crypto.X509.from_cryptography(peer.leaf.x509), untrusted)
+    try:
+        built = context.get_verified_chain()
+    except crypto.X509StoreContextError as fault:
+        code, depth, text = fault.errors
+        return refusal_of(code, depth, text, _subject_of(fault.certificate), peer.leaf)
+    known = {c.der: c for c in (peer.leaf, *peer.intermediates, *bundle.anchors)}
+    try:
+        return tuple(known.get(der) or read_certificate(der) for der in map(_der_of, built))
+    except MalformedCertificateError as fault:
+        return Refused(Reason.MALFORMED_CERTIFICATE, str(fault))
+
+
+def refusal_of(code: int, depth: int, text: str, subject: str, leaf: Certificate) -> Refused:
+    """Translate OpenSSL's verification error ``code`` at ``depth``, met on the certificate named ``subject``."""
+    reason = REASON_BY_X509_ERROR.get(code, Reason.UNTRUSTED_ISSUER)
+    until = leaf.not_before if reason is Reason.NOT_YET_VALID and depth == 0 else float("inf")
+    return Refused(reason, f"{text} (X509 error {code}) at depth {depth}: {subject}", depth, until)
+
+
+def _der_of(cert: crypto.X509) -> bytes:
+    return crypto.dump_certificate(crypto.FILETYPE_ASN1, cert)
+
+
+def _subject_of(cert: crypto.X509) -> str:
+    try:
+        return cert.to_cryptography().subject.rfc4514_string()
+    except ValueError:
+        return "a certificate whose subject cannot be read"
+
+
+def check_length(chain: tuple[Certificate, ...]) -> Refused | None:
+    """Bound the path between the leaf and its anchor."""
+    intermediates = len(chain) - 2
+    if intermediates <= MAX_INTERMEDIATES:
+        return None
+    detail = f"{intermediates} intermediates between leaf and anchor; at most {MAX_INTERMEDIATES} are followed"
+    return Refused(Reason.CHAIN_TOO_LONG, detail, MAX_INTERMEDIATES + 1)
+
+
+def check_keys(chain: tuple[Certificate, ...]) -> Refused | None:
+    """Refuse keys below 112 bits of security, and kinds that TLS 1.3 has no signature for."""
+    for depth, cert in enumerate(chain):
+        key = cert.key
+        weak = (
+            key.kind not in STRONG_KINDS
+            or (key.kind == "RSA" and key.bits < MIN_RSA_BITS)
+            or (key.kind == "EC" and key.curve not in STRONG_CURVES)
+        )
+        if weak:
+            detail = f"key {key} of {cert.subject}; RSA {MIN_RSA_BITS} or EC secp256r1 and up are accepted"
+            return Refused(Reason.WEAK_KEY, detail, depth)
+    return None
+
+
+def check_hashes(chain: tuple[Certificate, ...]) -> Refused | None:
+    """Refuse signatures over SHA-1 and older; the anchor's own signature proves nothing and is not looked at."""
+    for depth, cert in enumerate(chain[:-1]):
+        if cert.signature_hash in WEAK_HASHES:
+            detail = f"{cert.subject} is signed with {cert.signature_hash}; SHA-256 and up are accepted"
+            return Refused(Reason.WEAK_KEY, detail, depth)
+    return None
+
+
+def check_purpose(chain: tuple[Certificate, ...]) -> Refused | None:
+    """Ask for clientAuth wherever an extended key usage is present, in every certificate below the anchor.
+
+    RFC 5280, section 4.2.1.12; on CA certificates it is a constraint, as every TLS library reads it. The key usage
+    is what TLS signs with: RFC 8446, section 4.4.2.3.
+    """
+    leaf = chain[0]
+    if not leaf.digital_signature:
+        return Refused(Reason.WRONG_PURPOSE, f"key usage of {leaf.subject} lacks digitalSignature", 0)
+    for depth, cert in enumerate(chain[:-1]):
+        if cert.eku is not None and CLIENT_AUTH not in cert.eku:
+            detail = f"extended key usage of {cert.subject} lacks clientAuth (it has {', '.join(sorted(cert.eku))})"
+            return Refused(Reason.WRONG_PURPOSE, detail, depth)
+    return None
+
+
+def check_eku_presence(leaf: Certificate, bundle: Bundle) -> Refused | None:
+    """With ``require_eku`` a leaf without any extended key usage is refused too."""
+    if not bundle.require_eku or leaf.eku is not None:
+        return None
+    detail = f"{leaf.subject} has no extended key usage; bundle {bundle.name} asks for one"
+    return Refused(Reason.WRONG_PURPOSE, detail, 0)

@@ -1,0 +1,99 @@
+"""Verdicts: the closed list of reasons, and the two values that a judgement can have."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from math import inf
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from proxy.decide.facts import Certificate
+
+
+class Reason(StrEnum):
+    """Why a connection or a request was refused: one word for the log, the metrics and the tests."""
+
+    # The client's certificate
+    NO_CERTIFICATE = "no-certificate"
+    UNTRUSTED_ISSUER = "untrusted-issuer"
+    EXPIRED = "expired"
+    NOT_YET_VALID = "not-yet-valid"
+    WRONG_PURPOSE = "wrong-purpose"
+    CHAIN_TOO_LONG = "chain-too-long"
+    BAD_SIGNATURE = "bad-signature"
+    MALFORMED_CERTIFICATE = "malformed-certificate"
+    UNSUPPORTED_EXTENSION = "unsupported-extension"
+    WEAK_KEY = "weak-key"
+    # The route's policy
+    NAME_NOT_ALLOWED = "name-not-allowed"
+    ISSUER_NOT_ALLOWED = "issuer-not-allowed"
+    PIN_MISMATCH = "pin-mismatch"
+    LIFETIME_TOO_LONG = "lifetime-too-long"
+    CONTRACT_ENDED = "contract-ended"
+    KEY_NOT_ALLOWED = "key-not-allowed"
+    # The handshake
+    UNKNOWN_HOST = "unknown-host"
+    PROTOCOL_VERSION = "protocol-version"
+    NO_SHARED_CIPHER = "no-shared-cipher"
+    NO_SHARED_PROTOCOL = "no-shared-protocol"
+    NOT_TLS = "not-tls"
+    BAD_HANDSHAKE = "bad-handshake"
+    HANDSHAKE_TIMEOUT = "handshake-timeout"
+    CLIENT_ABORTED = "client-aborted"
+    RATE_LIMITED = "rate-limited"
+    TOO_MANY_CONNECTIONS = "too-many-connections"
+    # The request
+    BAD_REQUEST = "bad-request"
+    AMBIGUOUS_PATH = "ambiguous-path"
+    HEAD_TOO_LARGE = "head-too-large"
+    BODY_TOO_LARGE = "body-too-large"
+    REQUEST_TIMEOUT = "request-timeout"
+    HOST_MISMATCH = "host-mismatch"
+    NO_ROUTE = "no-route"
+    # The upstream
+    UPSTREAM_UNAVAILABLE = "upstream-unavailable"
+    UPSTREAM_BUSY = "upstream-busy"
+    UPSTREAM_TIMEOUT = "upstream-timeout"
+    UPSTREAM_PROTOCOL = "upstream-protocol"
+    # Ourselves
+    INTERNAL_ERROR = "internal-error"
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A refusal and its cause.
+
+    ``detail`` is for the operator only and never reaches a client. ``depth`` is the place in the chain that
+    failed (0 is the leaf), where the chain was the cause. ``until`` is the Unix time in seconds up to which this
+    verdict holds if nothing but the clock changes.
+    """
+
+    reason: Reason
+    detail: str
+    depth: int | None = None
+    until: float = inf
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who a client is: the verified leaf, and the chain that proved it, up to and including the anchor."""
+
+    leaf: Certificate
+    issuers: tuple[Certificate, ...]
+    bundle: str
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """The permit that forwarding asks for; only the judges in ``decide`` make one.
+
+    ``identity`` is None on a route that admits clients without a certificate. ``until`` is the Unix time in
+    seconds at which the permit ends by itself (the first ``notAfter`` of the chain, or a policy's end date).
+    """
+
+    identity: Identity | None
+    until: float = inf
+
+
+Verdict = Admitted | Refused

@@ -1,0 +1,1 @@
+"""The origin side of a connection: pooled connections to the app, responses relayed."""

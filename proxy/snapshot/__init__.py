@@ -1,0 +1,1 @@
+"""What everything reads: the configuration, loaded and frozen under one generation."""

@@ -1,0 +1,282 @@
+"""TLS over memory buffers: bytes in, bytes out, no socket.
+
+pyOpenSSL makes the contexts; one session is driven through the same OpenSSL by the public binding of
+``cryptography``, because the verify callback has to name the alert, and because a call per record is what the data
+path can afford. All calls are made from the event loop's thread, one at a time: OpenSSL's callbacks find their
+handshake in ``_current``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final, Protocol
+
+from cryptography.hazmat.bindings.openssl.binding import Binding
+from OpenSSL import SSL
+
+_binding: Any = Binding()
+lib: Any = _binding.lib
+ffi: Any = _binding.ffi
+
+BUFFER: Final = 256 * 1024 + 1024
+"""Octets of the two buffers that all sessions share: what uvloop reads at once, and its records' overhead."""
+
+BULKY: Final = 16 * 1024
+"""Octets in one call beyond which OpenSSL's memory buffers have grown, and are worth giving back."""
+
+_VERIFY_NONE: Final = 0
+_VERIFY_PEER: Final = 1
+_VERIFY_FAIL_IF_NO_PEER_CERT: Final = 2
+_ERROR_WANT_READ: Final = 2
+_ERROR_WANT_WRITE: Final = 3
+_ERROR_ZERO_RETURN: Final = 6
+_LIBRARY_SHIFT: Final = 23  # ERR_GET_LIB, a macro that the binding leaves out
+_LIBRARY_MASK: Final = 0xFF
+_SNI_HOST_NAME: Final = 0
+_SNI_OK: Final = 0
+_SNI_ALERT: Final = 2
+
+_input = ffi.new("char[]", BUFFER)
+_output = ffi.new("char[]", BUFFER)
+
+
+class TlsError(Exception):
+    """A TLS failure: OpenSSL's library and reason numbers, and its words for them."""
+
+    def __init__(self, library: int, reason: int, text: str) -> None:
+        super().__init__(text)
+        self.library = library
+        self.reason = reason
+
+
+class Judge(Protocol):
+    """Who decides in the middle of a handshake; an exception in any method ends it with a refusal."""
+
+    def choose(self, sni: bytes | None) -> tuple[SSL.Context, bool, bool] | None:
+        """Return (context, ask for a certificate, insist on one) for a server name, or None to refuse it."""
+
+    def chain_failed(self, error: int, depth: int, text: str, failed: bytes, leaf: bytes) -> None:
+        """Take note that OpenSSL refused the chain; ``failed`` and ``leaf`` are certificates in DER."""
+
+    def chain_built(self, digests: list[bytes], der: Callable[[int], bytes]) -> int:
+        """Judge a chain that OpenSSL verified, by its SHA-256 digests, leaf first; return 0 or an X509 error."""
+
+    def failed(self, fault: BaseException) -> None:
+        """Take note of an exception in one of the above."""
+
+
+_current: Judge
+
+
+class Session:
+    """One TLS connection as a pair of byte streams."""
+
+    __slots__ = ("_bulky", "_ssl", "_to_peer", "_to_us", "closed_by_peer")
+
+    def __init__(self, listener: ListenerContext) -> None:
+        self._ssl = ffi.gc(lib.SSL_new(listener.raw), lib.SSL_free)
+        self._renew_buffers()
+        lib.SSL_set_accept_state(self._ssl)
+        self.closed_by_peer = False
+
+    def _renew_buffers(self) -> None:
+        """Give the peer's and our buffers back to the allocator; both must be empty."""
+        self._to_us = lib.BIO_new(lib.BIO_s_mem())
+        self._to_peer = lib.BIO_new(lib.BIO_s_mem())
+        lib.SSL_set_bio(self._ssl, self._to_us, self._to_peer)
+        self._bulky = False
+
+    def handshake(self, data: bytes, judge: Judge) -> bool:
+        """Take what the peer sent; return whether the handshake is complete. Raises TlsError where it failed.
+
+        What is to be sent, an alert included, is in ``pending``.
+        """
+        global _current  # noqa: PLW0603 - the one way to reach a Python object from OpenSSL's callbacks
+        lib.BIO_write(self._to_us, data, len(data))
+        _current = judge
+        result = lib.SSL_do_handshake(self._ssl)
+        if result == 1:
+            return True
+        if lib.SSL_get_error(self._ssl, result) in (_ERROR_WANT_READ, _ERROR_WANT_WRITE):
+            return False
+        raise _take_error()
+
+    def pending(self) -> bytes:
+        """Take what is to be sent to the peer."""
+        size = lib.BIO_read(self._to_peer, _output, BUFFER)
+        if size <= 0:
+            return b""
+        if size < BUFFER:
+            return ffi.unpack(_output, size)  # type: ignore[no-any-return]
+        return ffi.unpack(_output, size) + self.pending()  # type: ignore[no-any-return]
+
+    def read(self, data: bytes) -> bytes:
+        """Take what the peer sent and return what it says in plain text. Raises TlsError.
+
+        Sets ``closed_by_peer`` once its close_notify has come.
+        """
+        ssl, source = self._ssl, self._to_us
+        if len(data) > BULKY:
+            self._bulky = True
+        lib.BIO_write(source, data, len(data))
+        filled = lib.SSL_read(ssl, _input, BUFFER)
+        if filled <= 0:
+            self._check_read(filled)
+            return b""
+        while lib.BIO_get_mem_data(source, ffi.NULL) or lib.SSL_pending(ssl):
+            size = lib.SSL_read(ssl, _input + filled, BUFFER - filled)
+            if size <= 0:
+                self._check_read(size)
+                break
+            filled += size
+        return ffi.unpack(_input, filled)  # type: ignore[no-any-return]
+
+    def rest(self) -> bytes:
+        """Return what the peer said in the same flight as its last handshake message."""
+        return self.read(b"")
+
+    def _check_read(self, result: int) -> None:
+        error = lib.SSL_get_error(self._ssl, result)
+        if error == _ERROR_ZERO_RETURN:
+            self.closed_by_peer = True
+        elif error not in (_ERROR_WANT_READ, _ERROR_WANT_WRITE):
+            raise _take_error()
+
+    def write(self, data: bytes) -> bytes:
+        """Return ``data`` as records for the peer. Raises TlsError."""
+        size = len(data)
+        if size > BULKY:
+            self._bulky = True
+        if size and lib.SSL_write(self._ssl, data, size) <= 0:
+            raise _take_error()
+        return self.pending()
+
+    def close(self) -> bytes:
+        """Return the close_notify for the peer."""
+        lib.SSL_shutdown(self._ssl)
+        lib.ERR_clear_error()
+        return self.pending()
+
+    def rest_buffers(self) -> None:
+        """Shrink OpenSSL's buffers after a bulky transfer, or after the handshake."""
+        if self._bulky and not lib.BIO_get_mem_data(self._to_us, ffi.NULL):
+            self._renew_buffers()
+
+    def mark_bulky(self) -> None:
+        """Ask for fresh buffers at the next ``rest_buffers``."""
+        self._bulky = True
+
+    @property
+    def version(self) -> str:
+        """The protocol version, such as ``TLSv1.3``."""
+        return _text(lib.SSL_get_version(self._ssl))
+
+    @property
+    def cipher(self) -> str | None:
+        """The cipher suite's name, once chosen."""
+        cipher = lib.SSL_get_current_cipher(self._ssl)
+        return None if cipher == ffi.NULL else _text(lib.SSL_CIPHER_get_name(cipher))
+
+    @property
+    def group(self) -> str | None:
+        """The key exchange group's name, of a finished handshake."""
+        name = lib.SSL_get0_group_name(self._ssl)
+        return None if name == ffi.NULL else _text(name)
+
+
+class ListenerContext:
+    """The context that handshakes start on: it knows no host until the client's SNI has come."""
+
+    def __init__(self, context: SSL.Context) -> None:
+        self._context = context  # keeps the raw pointer alive
+        self.raw = context._context  # noqa: SLF001 - pyOpenSSL's own sessions are too large and too slow for us
+        lib.SSL_CTX_set_tlsext_servername_callback(self.raw, _on_server_name)
+
+
+def _take_error() -> TlsError:
+    """Empty OpenSSL's error queue; its first entry is the cause."""
+    code = lib.ERR_get_error()
+    lib.ERR_clear_error()
+    if code == 0:
+        return TlsError(0, 0, "unexpected end of the TLS stream")
+    words = lib.ERR_reason_error_string(code)
+    text = "no text" if words == ffi.NULL else _text(words)
+    return TlsError(code >> _LIBRARY_SHIFT & _LIBRARY_MASK, lib.ERR_GET_REASON(code), text)
+
+
+def _text(pointer: Any) -> str:
+    return str(ffi.string(pointer).decode("latin-1"))
+
+
+def _note(_kind: Any, fault: BaseException, _trace: Any) -> None:
+    _current.failed(fault)
+
+
+@ffi.callback("int(SSL *, int *, void *)", error=_SNI_ALERT, onerror=_note)  # type: ignore[untyped-decorator]
+def _on_server_name(ssl: Any, _alert: Any, _arg: Any) -> int:
+    """Switch to the host's context, or refuse with unrecognized_name (OpenSSL's default alert here)."""
+    name = lib.SSL_get_servername(ssl, _SNI_HOST_NAME)
+    chosen = _current.choose(None if name == ffi.NULL else ffi.string(name))
+    if chosen is None:
+        return _SNI_ALERT
+    context, asks, insists = chosen
+    lib.SSL_set_SSL_CTX(ssl, context._context)  # noqa: SLF001
+    mode = _VERIFY_NONE
+    if asks:
+        mode = _VERIFY_PEER | (_VERIFY_FAIL_IF_NO_PEER_CERT if insists else 0)
+    lib.SSL_set_verify(ssl, mode, _on_verify)
+    return _SNI_OK
+
+
+@ffi.callback("int(int, X509_STORE_CTX *)", error=0, onerror=_note)  # type: ignore[untyped-decorator]
+def _on_verify(ok: int, store: Any) -> int:
+    """Let the judge see a refused or a verified chain; its answer becomes OpenSSL's error, and so the alert."""
+    depth = lib.X509_STORE_CTX_get_error_depth(store)
+    if not ok:
+        error = lib.X509_STORE_CTX_get_error(store)
+        text = _text(lib.X509_verify_cert_error_string(error))
+        failed = lib.X509_STORE_CTX_get_current_cert(store)
+        _current.chain_failed(error, depth, text, _der(failed), _der(lib.X509_STORE_CTX_get0_cert(store)))
+        return 0
+    if depth:
+        return 1
+    error = _judge_chain(store)
+    if error:
+        lib.X509_STORE_CTX_set_error(store, error)
+    return 0 if error else 1
+
+
+def _judge_chain(store: Any) -> int:
+    chain = lib.X509_STORE_CTX_get1_chain(store)
+    certificates = [lib.sk_X509_value(chain, index) for index in range(lib.sk_X509_num(chain))]
+    try:
+        return _current.chain_built([_digest(c) for c in certificates], lambda index: _der(certificates[index]))
+    finally:
+        for certificate in certificates:
+            lib.X509_free(certificate)
+        lib.sk_X509_free(chain)
+
+
+_SHA256 = lib.EVP_get_digestbyname(b"sha256")
+_digest_buffer = ffi.new("unsigned char[32]")
+_digest_size = ffi.new("unsigned int *")
+
+
+def _digest(certificate: Any) -> bytes:
+    if lib.X509_digest(certificate, _SHA256, _digest_buffer, _digest_size) != 1:
+        raise RuntimeError("OpenSSL cannot digest a certificate")
+    return bytes(ffi.buffer(_digest_buffer))
+
+
+def _der(certificate: Any) -> bytes:
+    if certificate == ffi.NULL:
+        return b""
+    target = lib.BIO_new(lib.BIO_s_mem())
+    try:
+        lib.i2d_X509_bio(target, certificate)
+        size = lib.BIO_get_mem_data(target, ffi.NULL)
+        buffer = ffi.new("char[]", size)
+        lib.BIO_read(target, buffer, size)
+        return bytes(ffi.buffer(buffer))
+    finally:
+        lib.BIO_free(target)

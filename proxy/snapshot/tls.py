@@ -1,0 +1,126 @@
+"""TLS contexts: one per host, and one without a certificate that every handshake starts on.
+
+What a context fixes is what no handshake may loosen: TLS 1.2 and 1.3, ECDHE with AEAD ciphers, no renegotiation,
+no compression and no resumption. A resumed session would carry an identity past the judges.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from cryptography.hazmat.bindings.openssl.binding import Binding
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
+from OpenSSL import SSL, crypto
+
+from proxy.decide.facts import Certificate
+from proxy.decide.peer.chain import MAX_INTERMEDIATES
+from proxy.decide.request.route import Host
+
+CIPHERS_TLS13: Final = b"TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256"
+"""AES-128 first: as strong as the P-256 and X25519 keys around it, and the cheapest."""
+
+CIPHERS_TLS12: Final = b"ECDHE+AESGCM:ECDHE+CHACHA20:@SECLEVEL=2"
+GROUPS: Final = b"X25519MLKEM768:X25519:P-256:P-384"
+ALPN_PROTOCOL: Final = b"http/1.1"
+
+MODE_NO_AUTO_CHAIN: Final = 8
+"""SSL_MODE_NO_AUTO_CHAIN: without it OpenSSL builds the server's own chain anew in every handshake."""
+
+MODE_RELEASE_BUFFERS: Final = 16
+"""SSL_MODE_RELEASE_BUFFERS: an idle connection keeps no record buffers (32 KiB less each)."""
+
+MODE_PARTIAL_WRITE: Final = 1
+"""SSL_MODE_ENABLE_PARTIAL_WRITE, which pyOpenSSL turns on: a write would stop silently after 16 KiB."""
+
+_ALPN_OK: Final = 0
+_ALPN_ALERT: Final = 2
+
+_binding: Any = Binding()
+_lib: Any = _binding.lib
+_ffi: Any = _binding.ffi
+_ALPN_ANSWER: Final = _ffi.new("unsigned char[]", ALPN_PROTOCOL)
+
+
+def build_context(
+    host: Host, chain: tuple[Certificate, ...], key: PrivateKeyTypes, anchors: tuple[Certificate, ...]
+) -> SSL.Context:
+    """Make the context of ``host``: its certificate (leaf first) and key, and the union of its routes' anchors.
+
+    Raises ValueError where OpenSSL refuses the certificate or the key.
+    """
+    context = base_context()
+    try:
+        _present(context, chain, key)
+    except SSL.Error as fault:
+        raise ValueError(f"OpenSSL refuses the certificate or key of {host.name}: {_words(fault)}") from fault
+    _trust(context, anchors)
+    return context
+
+
+def base_context() -> SSL.Context:
+    """Make a context without certificate or anchors; a connection starts on it until its SNI is known."""
+    context = SSL.Context(SSL.TLS_SERVER_METHOD)
+    context.set_min_proto_version(SSL.TLS1_2_VERSION)
+    context.set_options(
+        SSL.OP_NO_TICKET | SSL.OP_NO_RENEGOTIATION | SSL.OP_NO_COMPRESSION | SSL.OP_CIPHER_SERVER_PREFERENCE
+    )
+    context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
+    context.set_mode(MODE_NO_AUTO_CHAIN | MODE_RELEASE_BUFFERS)
+    context.clear_mode(MODE_PARTIAL_WRITE)
+    context.set_cipher_list(CIPHERS_TLS12)
+    context.set_tls13_ciphersuites(CIPHERS_TLS13)
+    context.set_verify_depth(MAX_INTERMEDIATES)
+    raw = context._context  # noqa: SLF001 - pyOpenSSL has no call for groups, nor for an ALPN refusal
+    if _lib.SSL_CTX_set1_curves_list(raw, GROUPS) != 1:
+        raise RuntimeError(f"this OpenSSL lacks one of the groups {GROUPS.decode()}")
+    _lib.SSL_CTX_set_alpn_select_cb(raw, _select_alpn, _ffi.NULL)
+    return context
+
+
+def _present(context: SSL.Context, chain: tuple[Certificate, ...], key: PrivateKeyTypes) -> None:
+    leaf, *rest = chain
+    context.use_certificate(leaf.x509)
+    for issuer in rest:
+        context.add_extra_chain_cert(issuer.x509)
+    context.use_privatekey(crypto.PKey.from_cryptography_key(key))  # type: ignore[arg-type]  # checked by OpenSSL
+    context.check_privatekey()
+
+
+def _trust(context: SSL.Context, anchors: tuple[Certificate, ...]) -> None:
+    store = context.get_cert_store()
+    if store is None:
+        raise RuntimeError("a new TLS context has no certificate store")
+    certificates = [crypto.X509.from_cryptography(anchor.x509) for anchor in anchors]
+    for certificate in certificates:
+        store.add_cert(certificate)
+    store.set_flags(crypto.X509StoreFlags.PARTIAL_CHAIN)
+    context.set_client_ca_list([certificate.get_subject() for certificate in certificates])
+
+
+def offers_http11(offered: bytes) -> bool:
+    """Tell whether an ALPN list (RFC 7301, section 3.1: length-prefixed names) holds ``http/1.1``."""
+    position = 0
+    while position < len(offered):
+        end = position + 1 + offered[position]
+        if offered[position + 1 : end] == ALPN_PROTOCOL:
+            return True
+        position = end
+    return False
+
+
+@_ffi.callback(  # type: ignore[untyped-decorator]  # cffi has no types
+    "int(SSL *, unsigned char **, unsigned char *, const unsigned char *, unsigned int, void *)", error=_ALPN_ALERT
+)
+def _select_alpn(_ssl: Any, out: Any, out_length: Any, offered: Any, length: int, _arg: Any) -> int:
+    """Choose http/1.1, or refuse with no_application_protocol; an exception refuses too."""
+    if not offers_http11(bytes(_ffi.buffer(offered, length))):
+        return _ALPN_ALERT
+    out[0] = _ALPN_ANSWER
+    out_length[0] = len(ALPN_PROTOCOL)
+    return _ALPN_OK
+
+
+def _words(fault: SSL.Error) -> str:
+    """Put OpenSSL's error queue into words."""
+    entries = fault.args[0] if fault.args else []
+    return "; ".join(str(entry[-1]) for entry in entries) or "no reason given"

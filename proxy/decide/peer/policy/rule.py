@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import ClassVar, Protocol, Self
 
 from proxy.decide.verdict import Identity, Refused
@@ -17,14 +18,24 @@ class Rule(Protocol):
     key: ClassVar[str]
 
     @classmethod
-    def from_setting(cls, setting: object) -> Self:
+    def from_setting(cls, setting: object, /) -> Self:
         """Make the rule from its YAML value; raise ValueError saying what is wrong with it and what is expected."""
 
-    def judge(self, identity: Identity, now: float) -> Refused | None:
+    def judge(self, identity: Identity, now: float, /) -> Refused | None:
         """Return None where the identity satisfies the rule at Unix time ``now``, else the refusal."""
 
-    def expires(self, identity: Identity) -> float:
+    def expires(self, identity: Identity, /) -> float:
         """Return the Unix time at which the clock alone makes this rule refuse ``identity`` (``inf``: never)."""
 
     def __str__(self) -> str:
         """Return the setting in one line, for explain and check."""
+
+
+class Timeless:
+    """A rule whose verdict the clock never changes: most are."""
+
+    __slots__ = ()
+
+    def expires(self, _identity: Identity, /) -> float:
+        """Return infinity."""
+        return inf

@@ -33,7 +33,8 @@ class Issuer(Timeless):
         verified = identity.issuers[:1]
         if any(name.within(issuer.x509.subject) for issuer in verified for name in self.names):
             return None
-        return refuse(Reason.ISSUER_NOT_ALLOWED, f"issuer {listed([issuer.subject for issuer in verified])}", self.names)
+        found = listed([issuer.subject for issuer in verified])
+        return refuse(Reason.ISSUER_NOT_ALLOWED, f"issuer {found}", self.names)
 
     def __str__(self) -> str:
         return f"issuer with the attributes of one of {listed(self.names)}"

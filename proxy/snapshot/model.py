@@ -11,30 +11,25 @@ from OpenSSL import SSL
 from proxy.decide.facts import Certificate
 from proxy.decide.peer.chain import Bundle
 from proxy.decide.request.route import Host, HostTable
-from proxy.snapshot.config import Config
+from proxy.snapshot.address import Address
+from proxy.snapshot.config import IDLE_TIMEOUT, MAX_CONNECTIONS, MAX_IDLE, Config
 
-
-@dataclass(frozen=True, slots=True)
-class Address:
-    """Where to connect or to listen: an IP address or name with a port, or a Unix socket's ``path``."""
-
-    host: str
-    port: int
-    path: str | None = None
-
-    def __str__(self) -> str:
-        """Write the address as the configuration does."""
-        if self.path is not None:
-            return f"unix:{self.path}"
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+__all__ = ["Address", "Snapshot", "Upstream"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Upstream:
-    """The servers of an app; requests go to them in turn."""
+    """The servers of an app; requests go to them in turn.
+
+    To each server at most ``max_connections`` are open at a time, and ``max_idle`` are kept idle for at most
+    ``idle_timeout`` seconds.
+    """
 
     name: str
     servers: tuple[Address, ...]
+    max_idle: int = MAX_IDLE
+    idle_timeout: float = IDLE_TIMEOUT
+    max_connections: int = MAX_CONNECTIONS
 
 
 @dataclass(frozen=True, slots=True, eq=False)

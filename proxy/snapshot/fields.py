@@ -1,0 +1,168 @@
+"""Field types of the configuration models: each parses its text once, and says what it expects where it cannot.
+
+Paths are made absolute with the validation context's ``base``, the folder of the configuration file.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from ipaddress import ip_address
+from pathlib import Path
+from types import MappingProxyType
+from typing import Annotated, Final, TypeVar
+
+from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, Strict, StringConstraints, ValidationInfo
+
+from proxy.decide.request.route import normalise_host
+from proxy.decide.units import parse_duration, parse_size
+from proxy.snapshot.address import Address, parse_listen, parse_server
+
+OFF: Final = "off"
+MAX_RATE: Final = 100_000
+"""Handshakes a second: more than a machine can do; a larger number is a slip."""
+
+_T = TypeVar("_T")
+_K = TypeVar("_K")
+
+
+def _text(parse: Callable[[str], _T]) -> Callable[[object], _T]:
+    """Make a validator of a parser of text."""
+
+    def validate(value: object) -> _T:
+        if not isinstance(value, str):
+            raise ValueError("expected text; quote it")  # noqa: TRY004 - pydantic collects ValueError only
+        return parse(value)
+
+    return validate
+
+
+def _base(info: ValidationInfo) -> Path:
+    context: Mapping[str, Path] = info.context or {}
+    return context.get("base", Path())
+
+
+def _path(value: object, info: ValidationInfo) -> Path:
+    text = _text(str)(value)
+    if not text:
+        raise ValueError("expected the path of a file or folder")
+    return _base(info) / text
+
+
+def _server(value: object, info: ValidationInfo) -> Address:
+    return parse_server(_text(str)(value), _base(info))
+
+
+def _log_target(value: object, info: ValidationInfo) -> Path | None:
+    return None if value == "stdout" else _path(value, info)
+
+
+def _admin(text: str) -> Address | None:
+    return None if text == OFF else parse_listen(text)
+
+
+def _rate(value: object) -> float | None:
+    if value == OFF:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= MAX_RATE:
+        raise ValueError(f"expected handshakes per second, such as 20, or {OFF}")
+    return float(value)
+
+
+def parse_host_name(text: str) -> str:
+    """Return a host name as it is compared; ``*.`` in front stands for one label. Raises ValueError."""
+    wildcard = text.startswith("*.")
+    rest = text[2:] if wildcard else text
+    if rest.startswith("["):
+        return _bracketed(text)
+    name = None if ":" in rest else normalise_host(rest)
+    if name is None:
+        raise ValueError(
+            f"{text!a} is not a host name: expected one such as www.example.com or *.example.com, without a port; "
+            "international names in their xn-- form"
+        )
+    if wildcard and is_address(name):
+        raise ValueError(f"{text!a}: an address has no labels to stand in for")
+    return "*." + name if wildcard else name
+
+
+def _bracketed(text: str) -> str:
+    try:
+        address = ip_address(text[1:-1]) if text.endswith("]") else None
+    except ValueError:
+        address = None
+    if address is None or str(address) != text[1:-1].lower() or address.version != 6:  # noqa: PLR2004 - IPv6
+        raise ValueError(f"{text!a} is not an IPv6 address in brackets in its shortest form, such as [2001:db8::1]")
+    return text.lower()
+
+
+def is_address(name: str) -> bool:
+    """Tell whether a normalised host name is an IP address (which no client sends as SNI: RFC 6066, section 3)."""
+    try:
+        ip_address(name.removeprefix("[").removesuffix("]"))
+    except ValueError:
+        return False
+    return True
+
+
+_PATH_FAULTS: Final[tuple[tuple[re.Pattern[str], str], ...]] = (
+    (re.compile(r"\A(?!/)"), "a path starts with a slash"),
+    (re.compile(r"[?#]"), "a path has no query (?) and no fragment (#)"),
+    (re.compile(r"%"), "a path is written in plain text, without percent-encoding"),
+    (re.compile(r"\\"), "a path has no backslash: apps disagree about its meaning"),
+    (re.compile(r"//"), "a path has no empty segment (//)"),
+    (re.compile(r"/\.{1,2}(?:/|\Z)"), "a path has no dot segments (/./ or /../)"),
+)
+
+
+def parse_route_path(text: str) -> str:
+    """Check a route's path: what is written is what the decoded path of a request is compared with."""
+    if not text.isprintable():
+        raise ValueError("a path is printable text")
+    for pattern, message in _PATH_FAULTS:
+        if pattern.search(text):
+            raise ValueError(f"{text!a}: {message}")
+    return text
+
+
+def _freeze(value: Mapping[_K, _T]) -> Mapping[_K, _T]:
+    return MappingProxyType(dict(value))
+
+
+def _not_empty(value: tuple[_T, ...]) -> tuple[_T, ...]:
+    """Ask for an entry. Pydantic's own ``min_length`` counts only the good ones, and complains twice."""
+    if not value:
+        raise ValueError("the list is empty; at least one entry is needed")
+    return value
+
+
+Name = Annotated[str, StringConstraints(pattern=r"\A[A-Za-z0-9][A-Za-z0-9_.-]{0,63}\z")]
+"""A bundle's or an upstream's name: it becomes a label in logs and metrics."""
+
+Count = Annotated[int, Field(ge=0)]
+Duration = Annotated[float, BeforeValidator(parse_duration)]
+Size = Annotated[int, BeforeValidator(parse_size)]
+Rate = Annotated[float | None, PlainValidator(_rate)]
+FilePath = Annotated[Path, PlainValidator(_path)]
+LogTarget = Annotated[Path | None, PlainValidator(_log_target)]
+ListenAddress = Annotated[Address, PlainValidator(_text(parse_listen))]
+AdminAddress = Annotated[Address | None, PlainValidator(_text(_admin))]
+ServerAddress = Annotated[Address, PlainValidator(_server)]
+Hostdef _not_empty(value: tuple[_T, ...]) -> tuple[_T, ...]:
+    """Ask for an entry. Pydantic's own ``min_length`` counts only the good ones, and complains twice."""
+    if not value:
+        raise ValueError("the list is empty; at least one entry is needed")
+    return value
+
+
+Name = Annotated[str, PlainValidator(_text(parse_host_name))]
+RoutePath = Annotated[str, PlainValidator(_text(parse_route_path))]
+
+List = Annotated[tuple[_T, ...], Strict(False)]
+"""A YAML list; strict mode would ask for a Python tuple."""
+
+Some = Annotated[tuple[_T, ...], Strict(False), AfterValidator(_not_empty)]
+"""A list that is not empty."""
+
+Table = Annotated[Mapping[Name, _T], AfterValidator(_freeze)]
+"""A mapping of names, frozen once it is read."""

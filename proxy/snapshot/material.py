@@ -1,0 +1,176 @@
+"""Material: reads every file that a configuration names, and notes what is wrong or worrying about each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from cryptography.x509.oid import ExtendedKeyUsageOID
+from OpenSSL import crypto
+
+from proxy.decide.facts import Certificate
+from proxy.decide.peer.chain import Bundle, check_keys
+from proxy.snapshot.config import CertificateConfig, HostConfig, TrustConfig
+from proxy.snapshot.credentials import (
+    CredentialError,
+    PrivateKey,
+    anchor_fault,
+    chain_fault,
+    distinct,
+    matches,
+    read_certificates,
+    read_private_key,
+)
+from proxy.snapshot.document import Document
+from proxy.snapshot.fields import is_address
+from proxy.snapshot.files import MAX_CREDENTIAL, Contents, FileError, certificates_in, read
+from proxy.snapshot.problems import KeyPath, Problem
+
+SERVER_AUTH = ExtendedKeyUsageOID.SERVER_AUTH.dotted_string
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Credential:
+    """What a host presents: its chain, leaf first, and the leaf's private key."""
+
+    chain: tuple[Certificate, ...]
+    key: PrivateKey = field(repr=False)
+
+
+class Material:
+    """Reads files for one snapshot at Unix time ``now``; ``problems``, ``warnings`` and ``files`` grow on the way."""
+
+    def __init__(self, document: Document, now: float) -> None:
+        self.problems: list[Problem] = []
+        self.warnings: list[Problem] = []
+        self.files: list[Path] = [document.file]
+        self._document = document
+        self._now = now
+
+    def bundle(self, name: str, trust: TrustConfig) -> Bundle | None:
+        """Read a bundle's anchors; None goes with a problem."""
+        found: list[Certificate] = []
+        before = len(self.problems)
+        for place, path in enumerate(trust.anchors):
+            found.extend(self._anchors(path, ("trust", name, "anchors", place)))
+        if len(self.problems) > before:
+            return None
+        try:
+            return Bundle(name, distinct(found), trust.require_eku)
+        except crypto.Error:
+            self._problem(("trust", name), "OpenSSL cannot read one of the anchors")
+            return None
+
+    def credential(self, host: HostConfig, at: KeyPath) -> Credential | None:
+        """Read what the host at the key path ``at`` presents; None goes with a problem."""
+        place = (*at, "certificate")
+        chain = self._chain(host.certificate, (*place, "chain"))
+        key = self._key(host.certificate.key, (*place, "key"))
+        if chain is None or key is None:
+            return None
+        if not matches(key, chain[0]):
+            message = f"the key in {host.certificate.key} does not belong to the certificate of {chain[0].subject}"
+            self._problem((*place, "key"), message)
+            return None
+        self.warnings.extend(self._problem_of((*place, "chain"), text) for text in self._worries(chain[0], host))
+        return Credential(chain, key)
+
+    def _anchors(self, path: Path, at: KeyPath) -> Iterator[Certificate]:
+        try:
+            files = certificates_in(path)
+        except FileError as fault:
+            self._problem(at, str(fault))
+            return
+        for file in files:
+            for anchor in self._certificates(file, at):
+                unfit = anchor_fault(anchor)
+                if unfit is not None:
+                    self._problem(at, f"{file}: {anchor.subject} is no anchor: {unfit}")
+                self._worry_about_anchor(anchor, file, at)
+                yield anchor
+
+    def _worry_about_anchor(self, anchor: Certificate, file: Path, at: KeyPath) -> None:
+        dates = _out_of_date(anchor, self._now)
+        if dates is not None:
+            self._warn(at, f"{file}: anchor {anchor.subject} {dates}; it admits nobody")
+        weak = check_keys((anchor,))
+        if weak is not None:
+            self._warn(at, f"{file}: {weak.detail}; it admits nobody")
+
+    def _chain(self, config: CertificateConfig, at: KeyPath) -> tuple[Certificate, ...] | None:
+        chain = self._certificates(config.chain, at, beside_key=True)
+        fault = chain_fault(chain)
+        if fault is not None:
+            self._problem(at, f"{config.chain}: {fault}")
+        return chain if chain and fault is None else None
+
+    def _certificates(self, path: Path, at: KeyPath, *, beside_key: bool = False) -> tuple[Certificate, ...]:
+        contents = self._read(path, at)
+        if contents is None:
+            return ()
+        try:
+            return read_certificates(contents.data, beside_key=beside_key)
+        except CredentialError as fault:
+            self._problem(at, f"{path}: {fault}")
+            return ()
+
+    def _key(self, path: Path, at: KeyPath) -> PrivateKey | None:
+        contents = self._read(path, at)
+        if contents is None:
+            return None
+        if contents.shared:
+            self._warn(at, f"the private key {path} can be read by its group or by everybody; chmod 600 it")
+        try:
+            return read_private_key(contents.data)
+        except CredentialError as fault:
+            self._problem(at, f"{path}: {fault}")
+            return None
+
+    def _read(self, path: Path, at: KeyPath) -> Contents | None:
+        try:
+            contents = read(path, MAX_CREDENTIAL)
+        except FileError as fault:
+            self._problem(at, str(fault))
+            return None
+        self.files.append(path)
+        return contents
+
+    def _worries(self, leaf: Certificate, host: HostConfig) -> Iterator[str]:
+        dates = _out_of_date(leaf, self._now)
+        if dates is not None:
+            yield f"the certificate of {leaf.subject} {dates}; clients will refuse it"
+        if leaf.eku is not None and SERVER_AUTH not in leaf.eku:
+            yield f"the extended key usage of {leaf.subject} lacks serverAuth; clients will refuse it"
+        bare = [name for name in host.names if not _covers(leaf, name)]
+        if bare:
+            yield f"the certificate of {leaf.subject} does not cover {', '.join(bare)}; clients will refuse it there"
+
+    def _problem(self, at: KeyPath, message: str) -> None:
+        self.problems.append(self._problem_of(at, message))
+
+    def _warn(self, at: KeyPath, message: str) -> None:
+        self.warnings.append(self._problem_of(at, message))
+
+    def _problem_of(self, at: KeyPath, message: str) -> Problem:
+        return self._document.problem(at, message)
+
+
+def _out_of_date(cert: Certificate, now: float) -> str | None:
+    if now > cert.not_after:
+        return f"expired on {moment(cert.not_after)}"
+    return f"is not valid before {moment(cert.not_before)}" if now < cert.not_before else None
+
+
+def _covers(leaf: Certificate, name: str) -> bool:
+    """Tell whether a client would accept the leaf for a host name, or for all names of a wildcard (RFC 9525)."""
+    if is_address(name):
+        return name.strip("[]") in map(str, leaf.san_ip)
+    known = {san.lower().removesuffix(".") for san in leaf.san_dns}
+    return name in known or "*." + name.partition(".")[2] in known
+
+
+def moment(unix: float) -> str:
+    """Write a Unix time for people: ``2027-03-31 12:00 UTC``."""
+    return datetime.fromtimestamp(unix, UTC).strftime("%Y-%m-%d %H:%M UTC")

@@ -148,14 +148,7 @@ LogTarget = Annotated[Path | None, PlainValidator(_log_target)]
 ListenAddress = Annotated[Address, PlainValidator(_text(parse_listen))]
 AdminAddress = Annotated[Address | None, PlainValidator(_text(_admin))]
 ServerAddress = Annotated[Address, PlainValidator(_server)]
-Hostdef _not_empty(value: tuple[_T, ...]) -> tuple[_T, ...]:
-    """Ask for an entry. Pydantic's own ``min_length`` counts only the good ones, and complains twice."""
-    if not value:
-        raise ValueError("the list is empty; at least one entry is needed")
-    return value
-
-
-Name = Annotated[str, PlainValidator(_text(parse_host_name))]
+HostName = Annotated[str, PlainValidator(_text(parse_host_name))]
 RoutePath = Annotated[str, PlainValidator(_text(parse_route_path))]
 
 List = Annotated[tuple[_T, ...], Strict(False)]

@@ -1,0 +1,141 @@
+"""An arrival: a new connection up to the end of its handshake, and not a byte further."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from typing import Final, Protocol, cast
+
+from proxy.accept.admission import Admission
+from proxy.accept.handshake import Handshake
+from proxy.accept.tls import ListenerContext, Session, TlsError
+from proxy.decide.request.answer import answer
+from proxy.decide.verdict import Reason, Refused
+
+LINGER: Final = 2.0
+"""Seconds that a refused client may go on sending, unheard, so that its TCP stack delivers our last word to it."""
+
+MAX_HANDSHAKE: Final = 128 * 1024
+"""Octets that a client may send before its handshake is complete; OpenSSL takes 100 KiB of certificates."""
+
+_TLS_HANDSHAKE: Final = 0x16
+_HTTP: Final = re.compile(rb"[A-Z]{3,16} ")
+_NOT_TLS_STATUS: Final = 400
+
+
+class Door(Protocol):
+    """What an arrival needs from the house, and tells it."""
+
+    admission: Admission
+    listener: ListenerContext
+    handshake_timeout: float
+
+    def now(self) -> float:
+        """Return the monotonic time in seconds, as of the last tick or better."""
+
+    def handshake(self) -> Handshake:
+        """Begin a handshake under the snapshot in force."""
+
+    def arrived(self, arrival: Arrival) -> None:
+        """Take note of a new connection."""
+
+    def refused(self, arrival: Arrival, refusal: Refused) -> None:
+        """Take note that it was refused."""
+
+    def established(self, arrival: Arrival) -> None:
+        """Take over the connection: the handshake is complete."""
+
+    def left(self, arrival: Arrival) -> None:
+        """Take note that the connection is gone, or taken over."""
+
+
+class Arrival(asyncio.Protocol):
+    """A connection in its handshake.
+
+    States: shaking hands, lingering (``_over``, the last word is sent), gone.
+    """
+
+    __slots__ = ("_door", "_over", "_received", "address", "deadline", "handshake", "session", "started", "transport")
+
+    def __init__(self, door: Door) -> None:
+        self._door = door
+        self._over = False
+        self._received = 0
+        self.started = door.now()
+        self.deadline = self.started + door.handshake_timeout
+        self.address: tuple[str, int] = ("", 0)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Admit the connection, or close it before it costs a handshake."""
+        self.transport = cast("asyncio.Transport", transport)
+        self.address = (transport.get_extra_info("peername") or ("unknown", 0))[:2]
+        self.handshake = self._door.handshake()
+        refusal = self._door.admission.judge(self.address[0], self.started)
+        self._door.arrived(self)
+        if refusal is None:
+            self.session = Session(self._door.listener)
+        else:
+            self._over = True
+            self._door.refused(self, refusal)
+            self.transport.abort()
+
+    def data_received(self, data: bytes) -> None:
+        """Go on with the handshake; after the last word, listen no more."""
+        if self._over:
+            return
+        if not self._received and data[0] != _TLS_HANDSHAKE:
+            self._refuse(Refused(Reason.NOT_TLS, f"the first octets are {data[:40].decode('latin-1')!a}"),
+                         answer(_NOT_TLS_STATUS, close=True) if _HTTP.match(data) else b"")  # fmt: skip
+            return
+        self._received += len(data)
+        if self._received > MAX_HANDSHAKE:
+            self._refuse(Refused(Reason.BAD_HANDSHAKE, f"more than {MAX_HANDSHAKE} octets of handshake"), b"")
+            return
+        try:
+            done = self.session.handshake(data, self.handshake)
+        except TlsError as error:
+            self._refuse(self.handshake.refusal_of(error), self.session.pending())
+            return
+        answer_ = self.session.pending()
+        if answer_:
+            self.transport.write(answer_)
+        if done:
+            self._over = True
+            self._door.left(self)
+            self._door.established(self)
+
+    def eof_received(self) -> bool:
+        """Give up: who closes in the middle of a handshake has nothing to ask."""
+        self._abort(f"it closed the connection after {self._received} octets")
+        return False
+
+    def connection_lost(self, fault: Exception | None) -> None:
+        """Give up, if that has not happened yet."""
+        self._abort(f"the connection broke after {self._received} octets: {fault or 'closed'}")
+        self._door.left(self)
+
+    def tick(self, now: float) -> None:
+        """End a handshake, or a lingering, whose time is over."""
+        if now < self.deadline:
+            return
+        if self._over:
+            self.transport.abort()
+        else:
+            seconds = f"{self._door.handshake_timeout:g} s"
+            self._refuse(Refused(Reason.HANDSHAKE_TIMEOUT, f"no complete handshake within {seconds}"), b"")
+
+    def _abort(self, detail: str) -> None:
+        if not self._over:
+            self._over = True
+            self._door.refused(self, Refused(Reason.CLIENT_ABORTED, detail))
+
+    def _refuse(self, refusal: Refused, last_word: bytes) -> None:
+        """Say the last word (an alert, or a line for who speaks plain HTTP) and linger so that it arrives."""
+        self._over = True
+        self._door.refused(self, refusal)
+        if not last_word:
+            self.transport.abort()
+            return
+        self.deadline = self._door.now() + LINGER
+        self.transport.write(last_word)
+        self.transport.write_eof()

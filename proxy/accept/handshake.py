@@ -1,0 +1,186 @@
+"""The handshake: OpenSSL asks, the judges answer, and a refusal carries the precise alert and its reason.
+
+A host all of whose routes ask for a certificate insists on one. A certificate that no route of the host could admit
+ends the handshake; one that some route could is judged again, for that route, with each request.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from OpenSSL import SSL
+
+from proxy.accept.tls import TlsError
+from proxy.decide.facts import Certificate, MalformedCertificateError, read_certificate
+from proxy.decide.peer.chain import Peer, peer_of, refusal_of
+from proxy.decide.peer.verdicts import Verdicts
+from proxy.decide.request.route import Host, HostTable, normalise_host
+from proxy.decide.verdict import Reason, Refused
+
+MAX_CERTIFICATES: Final = 20_000
+"""Certificates of verified chains that are kept parsed; the oldest goes first."""
+
+_X509_REJECTED: Final = 28
+X509_ERROR_BY_REASON: Final[Mapping[Reason, int]] = {
+    Reason.UNTRUSTED_ISSUER: 20,  # unknown_ca
+    Reason.EXPIRED: 10,  # certificate_expired
+    Reason.NOT_YET_VALID: 9,  # bad_certificate
+    Reason.WRONG_PURPOSE: 26,  # unsupported_certificate
+    Reason.CHAIN_TOO_LONG: 22,  # unknown_ca
+    Reason.BAD_SIGNATURE: 7,  # decrypt_error
+    Reason.WEAK_KEY: 66,  # bad_certificate
+}
+"""The X509_V_ERR_* that OpenSSL turns into the alert; every other reason is 28, bad_certificate."""
+
+REASON_BY_TLS_ERROR: Final[Mapping[int, Reason]] = {
+    101: Reason.NO_SHARED_CIPHER,  # no suitable key share
+    118: Reason.NO_SHARED_CIPHER,  # no suitable signature algorithm
+    123: Reason.BAD_SIGNATURE,  # the proof that the client holds its key
+    155: Reason.NOT_TLS,  # an HTTPS proxy request
+    156: Reason.NOT_TLS,  # an HTTP request
+    193: Reason.NO_SHARED_CIPHER,
+    199: Reason.NO_CERTIFICATE,
+    235: Reason.NO_SHARED_PROTOCOL,
+    258: Reason.PROTOCOL_VERSION,  # unsupported
+    267: Reason.PROTOCOL_VERSION,  # wrong version number
+    396: Reason.PROTOCOL_VERSION,  # too low
+    410: Reason.NO_SHARED_CIPHER,  # no shared groups
+}
+"""OpenSSL's SSL_R_* numbers (openssl/sslerr.h); what is not listed is ``bad-handshake``."""
+
+_LIBRARY_ASN1: Final = 13
+_LIBRARY_X509: Final = 11
+_LIBRARY_SSL: Final = 20
+_FIRST_ALERT: Final = 1000
+"""SSL_R_* numbers from here on are alerts that the peer sent."""
+
+_ALERTS_ABOUT_US: Final[Mapping[int, str]] = {
+    42: "bad_certificate", 43: "unsupported_certificate", 44: "certificate_revoked", 45: "certificate_expired",
+    46: "certificate_unknown", 48: "unknown_ca",
+}  # fmt: skip
+
+
+class Facts:
+    """The certificates of verified chains, parsed once and shared by all connections."""
+
+    def __init__(self) -> None:
+        self._known: dict[bytes, Certificate] = {}
+        self._peers: dict[bytes, Peer] = {}
+
+    def peer(self, digests: list[bytes], der: Callable[[int], bytes]) -> Peer:
+        """Return the Peer of a verified chain, given the certificates' digests, leaf first.
+
+        Raises MalformedCertificateError.
+        """
+        key = b"".join(digests)
+        peer = self._peers.get(key)
+        if peer is None:
+            peer = peer_of(self._certificate(digest, der, index) for index, digest in enumerate(digests))
+            if len(self._peers) >= MAX_CERTIFICATES:
+                del self._peers[next(iter(self._peers))]
+            self._peers[key] = peer
+        return peer
+
+    def _certificate(self, digest: bytes, der: Callable[[int], bytes], index: int) -> Certificate:
+        known = self._known.get(digest)
+        if known is None:
+            known = read_certificate(der(index))
+            if len(self._known) >= MAX_CERTIFICATES:
+                del self._known[next(iter(self._known))]
+            self._known[digest] = known
+        return known
+
+
+class Handshake:
+    """One handshake: what the client asked for, what it showed, and why it was refused, if it was."""
+
+    __slots__ = ("_contexts", "_facts", "_hosts", "_now", "_verdicts", "fault", "host", "leaf", "peer", "refusal",
+                 "shown_sni", "sni")  # fmt: skip
+
+    def __init__(
+        self, hosts: HostTable, contexts: Mapping[Host, SSL.Context], verdicts: Verdicts, facts: Facts,
+        now: Callable[[], float],
+    ) -> None:  # fmt: skip
+        self._hosts = hosts
+        self._contexts = contexts
+        self._verdicts = verdicts
+        self._facts = facts
+        self._now = now
+        self.shown_sni: str | None = None
+        self.sni: str | None = None
+        self.host: Host | None = None
+        self.peer: Peer | None = None
+        self.leaf: Certificate | None = None
+        self.refusal: Refused | None = None
+        self.fault: BaseException | None = None
+
+    # --- accept.tls.Judge
+
+    def choose(self, sni: bytes | None) -> tuple[SSL.Context, bool, bool] | None:
+        """Find the host of a server name (RFC 6066, section 3)."""
+        if sni is not None:
+            self.shown_sni = sni.decode("latin-1")
+            self.sni = normalise_host(self.shown_sni)
+        host = self._hosts.find(self.sni)
+        if host is None:
+            asked = "no server name" if sni is None else f"server name {self.shown_sni!a}"
+            self.refusal = Refused(Reason.UNKNOWN_HOST, f"{asked}; no host of that name and no default host")
+            return None
+        self.host = host
+        return self._contexts[host], host.asks, host.requires
+
+    def chain_failed(self, error: int, depth: int, text: str, failed: bytes, leaf: bytes) -> None:
+        """Read the certificate that OpenSSL refused, for the log."""
+        try:
+            self.leaf = read_certificate(leaf)
+            subject = self.leaf.subject if failed == leaf else read_certificate(failed).subject
+        except MalformedCertificateError as fault:
+            self.refusal = Refused(Reason.MALFORMED_CERTIFICATE, f"{text} at depth {depth}; {fault}", depth)
+            return
+        self.refusal = refusal_of(error, depth, text, subject, self.leaf)
+
+    def chain_built(self, digests: list[bytes], der: Callable[[int], bytes]) -> int:
+        """Let a client through that any route of the host admits."""
+        if self.host is None:
+            raise RuntimeError("a client certificate before a server name")
+        try:
+            peer = self._facts.peer(digests, der)
+        except MalformedCertificateError as fault:
+            self.refusal = Refused(Reason.MALFORMED_CERTIFICATE, str(fault))
+            return _X509_REJECTED
+        self.leaf = peer.leaf
+        verdict = self._verdicts.judge_any(peer, self.host.gates, self._now())
+        if isinstance(verdict, Refused):
+            self.refusal = verdict
+            return X509_ERROR_BY_REASON.get(verdict.reason, _X509_REJECTED)
+        self.peer = peer
+        return 0
+
+    def failed(self, fault: BaseException) -> None:
+        """Turn an exception of ours into a refusal."""
+        self.fault = fault
+        self.refusal = Refused(Reason.INTERNAL_ERROR, f"{type(fault).__name__}: {fault}")
+
+    # --- afterwards
+
+    def refusal_of(self, error: TlsError) -> Refused:
+        """Say why a handshake failed: by our verdict, or by TLS itself."""
+        if self.refusal is not None:
+            return self.refusal
+        if error.library in (_LIBRARY_ASN1, _LIBRARY_X509):
+            return Refused(Reason.MALFORMED_CERTIFICATE, f"the certificate message cannot be read: {error}")
+        if error.library == 0:
+            return Refused(Reason.CLIENT_ABORTED, str(error))
+        if error.library == _LIBRARY_SSL and error.reason >= _FIRST_ALERT:
+            return _client_alert(error.reason - _FIRST_ALERT, str(error))
+        reason = REASON_BY_TLS_ERROR.get(error.reason, Reason.BAD_HANDSHAKE)
+        return Refused(reason, f"{error} (TLS error {error.reason})")
+
+
+def _client_alert(number: int, text: str) -> Refused:
+    """Name the alert that the client sent; those about certificates mean that it does not trust *ours*."""
+    named = _ALERTS_ABOUT_US.get(number)
+    if named is not None:
+        return Refused(Reason.CLIENT_ABORTED, f"the client refuses this server's certificate (alert {named})")
+    return Refused(Reason.CLIENT_ABORTED, f"the client gave up: {text} (alert {number})")

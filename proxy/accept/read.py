@@ -1,0 +1,188 @@
+"""Reading requests: heads and bodies out of a stream of octets, one at a time and in order (RFC 9112)."""
+
+from __future__ import annotations
+
+from enum import Enum, auto
+from typing import Final, Protocol
+
+from proxy.decide.request.chunked import ChunkedDecoder, ChunkedError
+from proxy.decide.request.head import RequestHead, read_head
+from proxy.decide.verdict import Reason, Refused
+
+_END_OF_HEAD: Final = b"\r\n\r\n"
+
+
+class Reading(Enum):
+    """Where the reader is."""
+
+    HEAD = auto()
+    LENGTH = auto()
+    CHUNKED = auto()
+    WAIT = auto()
+    STOPPED = auto()
+
+
+class Requests(Protocol):
+    """Who takes what is read."""
+
+    def request_head(self, head: RequestHead) -> None:
+        """Take a request's head; its body, if it has one, follows."""
+
+    def request_body(self, data: bytes) -> None:
+        """Take a piece of the body, never empty, decoded."""
+
+    def request_end(self) -> None:
+        """Take note that the body is complete."""
+
+    def request_refused(self, refusal: Refused) -> None:
+        """Take note that the stream is not a request; nothing more is read from it."""
+
+
+class RequestReader:
+    """Reads one request after the other.
+
+    After each complete one it waits for ``next``: what a client pipelines stays in the buffer meanwhile, and
+    ``crowded`` says when that is enough. ``max_head`` is in octets.
+    """
+
+    __slots__ = ("_buffer", "_chunks", "_left", "_max_fields", "_max_head", "_pumping", "_requests", "state")
+
+    def __init__(self, requests: Requests, max_head: int, max_fields: int) -> None:
+        self.state = Reading.HEAD
+        self._requests = requests
+        self._max_head = max_head
+        self._max_fields = max_fields
+        self._buffer = b""
+        self._chunks: ChunkedDecoder | None = None
+        self._left = 0
+        self._pumping = False
+
+    @property
+    def crowded(self) -> bool:
+        """Whether as much has been pipelined as one head may hold."""
+        return len(self._buffer) > self._max_head
+
+    @property
+    def holds_more(self) -> bool:
+        """Whether something is waiting to be read."""
+        return bool(self._buffer)
+
+    @property
+    def in_head(self) -> bool:
+        """Whether a head has begun and is not complete."""
+        return self.state is Reading.HEAD and bool(self._buffer)
+
+    @property
+    def in_body(self) -> bool:
+        """Whether a body has begun and is not complete."""
+        return self.state is Reading.LENGTH or self.state is Reading.CHUNKED
+
+    def feed(self, data: bytes) -> None:
+        """Take what the client sent."""
+        if self.state is Reading.STOPPED:
+            return
+        self._buffer = self._buffer + data if self._buffer else data
+        self._pump()
+
+    def next(self) -> None:
+        """Read the next request: the answer to the last one is complete, and so is its body."""
+        self.state = Reading.HEAD
+        self._pump()
+
+    def stop(self) -> None:
+        """Read nothing more."""
+        self.state = Reading.STOPPED
+        self._buffer = b""
+
+    def _pump(self) -> None:
+        """Go through the buffer; called again from below (an answer may be given at once), it leaves that to above."""
+        if self._pumping:
+            return
+        self._pumping = True
+        try:
+            while self._buffer and self._step():
+                pass
+        finally:
+            self._pumping = False
+
+    def _step(self) -> bool:
+        """Read one head or one piece of a body; return whether there may be more to read."""
+        state = self.state
+        if state is Reading.HEAD:
+            return self._step_head()
+        if state is Reading.LENGTH:
+            return self._step_length()
+        if state is Reading.CHUNKED:
+            return self._step_chunked()
+        return False
+
+    def _step_head(self) -> bool:
+        buffer = self._buffer
+        if buffer.startswith(b"\r\n"):  # RFC 9112, section 2.2: some clients end a body with one too many
+            buffer = self._buffer = buffer[2:]
+        end = buffer.find(_END_OF_HEAD)
+        if end < 0:
+            if len(buffer) > self._max_head:
+                self._refuse(Reason.HEAD_TOO_LARGE, f"the head is longer than {self._max_head} octets")
+            return False
+        end += len(_END_OF_HEAD)
+        if end > self._max_head:
+            self._refuse(Reason.HEAD_TOO_LARGE, f"the head is longer than {self._max_head} octets")
+            return False
+        if end == len(buffer):
+            raw, self._buffer = buffer, b""
+        else:
+            raw, self._buffer = buffer[:end], buffer[end:]
+        head = read_head(raw, self._max_fields)
+        if isinstance(head, Refused):
+            self.stop()
+            self._requests.request_refused(head)
+            return False
+        self._begin_body(head)
+        return True
+
+    def _begin_body(self, head: RequestHead) -> None:
+        if head.chunked:
+            self.state = Reading.CHUNKED
+            self._chunks = ChunkedDecoder()
+        elif head.length:
+            self.state = Reading.LENGTH
+            self._left = head.length
+        else:
+            self.state = Reading.WAIT
+        self._requests.request_head(head)
+
+    def _step_length(self) -> bool:
+        piece = self._buffer[: self._left]
+        self._buffer = self._buffer[len(piece) :]
+        self._left -= len(piece)
+        if not self._left:
+            self.state = Reading.WAIT
+        self._requests.request_body(piece)
+        if not self._left:
+            self._requests.request_end()
+        return True
+
+    def _step_chunked(self) -> bool:
+        chunks = self._chunks
+        if chunks is None:
+            raise RuntimeError("a chunked body without its decoder")
+        data, self._buffer = self._buffer, b""
+        try:
+            payload = chunks.feed(data)
+        except ChunkedError as fault:
+            self._refuse(Reason.BAD_REQUEST, str(fault))
+            return False
+        if chunks.done:
+            self.state = Reading.WAIT
+            self._buffer = chunks.rest
+            self._chunks = None
+        if payload:
+            self._requests.request_body(payload)
+        if chunks.done and self.state is not Reading.STOPPED:
+            self._requests.request_end()
+        return True
+
+    def _refuse(self, reason: Reason, detail: str) -> None:
+        self.stop()
+        self._requests.request_refused(Refused(reason, detail))

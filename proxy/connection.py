@@ -1,0 +1,445 @@
+"""A connection's life; start reading here.
+
+ 1. admit      accept/admission.py, accept/arrival.py   limits, before a handshake costs anything
+ 2. handshake  accept/tls.py, accept/handshake.py       SNI picks the host's context; TLS proves the client's key
+ 3. chain      decide/peer/chain.py                     the leaf leads to an anchor of a bundle
+ 4. policy     decide/peer/policy/                      names, issuers, pins, keys, lifetimes
+ 5. head       accept/read.py, decide/request/head.py   a request is read strictly, or refused
+ 6. route      decide/request/route.py, admit.py        host and path pick the route; the client is judged for it
+ 7. stamp      decide/request/stamp.py, outgoing.py     forged identity goes, the verified one is set
+ 8. forward    forward/exchange.py, link.py, pool.py    to the app and back, with back-pressure both ways
+ 9. observe    observe/log.py, metrics.py               one line and a few counters
+
+``Connection`` is steps 5 to 9 of one client, driven by callbacks: nothing here waits, and nothing is created per
+request but the values themselves.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Final
+
+from proxy.accept.arrival import LINGER, Arrival
+from proxy.accept.read import RequestReader
+from proxy.accept.tls import TlsError
+from proxy.decide.request.admit import check_host, find_route, permit
+from proxy.decide.request.answer import CLOSING, answer, status_of
+from proxy.decide.request.chunked import LAST_CHUNK, encode_chunk
+from proxy.decide.request.head import RequestHead
+from proxy.decide.request.outgoing import render
+from proxy.decide.request.route import Host, Route
+from proxy.decide.verdict import Admitted, Reason, Refused
+from proxy.forward.exchange import Exchange
+
+if TYPE_CHECKING:
+    from proxy.house import House, InForce
+
+WRITE_BUFFER: Final = 256 * 1024
+"""Octets on their way to a slow client before the app is paused: one read of the event loop."""
+
+_SERVER_ERROR: Final = 500
+
+
+class Connection(asyncio.Protocol):
+    """One client after its handshake: requests in, responses out, in order.
+
+    States: between requests (``_exchange`` is None), in an exchange, lingering (``_closing`` after the last word was
+    written), gone. ``deadline`` is the monotonic time at which ``expire`` is due.
+    """
+
+    __slots__ = (
+        "_address", "_body_in", "_bytes_out", "_closing", "_exchange", "_force", "_head", "_house", "_keep", "_paused",
+        "_peer", "_reader", "_request_id", "_requests", "_route", "_seen_host", "_session", "_sni", "_started",
+        "_transport", "_writable", "deadline", "host", "name", "peer_address",
+    )  # fmt: skip
+
+    def __init__(self, house: House, force: InForce, arrival: Arrival, name: str) -> None:
+        handshake = arrival.handshake
+        if handshake.host is None:
+            raise RuntimeError("a handshake without a host")
+        self.name = name
+        self.host: Host = handshake.host
+        self.peer_address = arrival.address
+        self._house = house
+        self._force = force
+        self._session = arrival.session
+        self._transport = arrival.transport
+        self._peer = handshake.peer
+        self._sni = handshake.sni
+        self._address = arrival.address[0].encode()
+        self._reader = RequestReader(self, force.limits.head, force.limits.fields)
+        self._exchange: Exchange | None = None
+        self._head: RequestHead | None = None
+        self._route: Route | None = None
+        self._seen_host = b""
+        self._request_id = b""
+        self._requests = 0
+        self._body_in = self._bytes_out = 0
+        self._started = 0.0
+        self._keep = True
+        self._writable = True
+        self._paused = False
+        self._closing = False
+        self.deadline = house.clock + force.limits.head_timeout
+
+    def begin(self) -> None:
+        """Take what came along with the last message of the handshake."""
+        self._transport.set_write_buffer_limits(high=WRITE_BUFFER)
+        self._session.mark_bulky()  # the handshake's flights were
+        self._take(b"")
+        self._session.rest_buffers()
+
+    # --- the event loop: octets in
+
+    def data_received(self, data: bytes) -> None:
+        """Take what the client sent."""
+        if not self._closing:
+            self._take(data)
+
+    def _take(self, data: bytes) -> None:
+        try:
+            plain = self._session.read(data)
+        except TlsError as error:
+            self._break(f"TLS failed: {error}")
+            return
+        if plain:
+            reader = self._reader
+            if self._exchange is None and not reader.in_head:  # the time for a head counts from its first octet
+                self.deadline = self._house.clock + self._force.limits.head_timeout
+            reader.feed(plain)
+            if reader.crowded and not self._paused:
+                self.pause_request()
+        if self._session.closed_by_peer:
+            self._half_close()
+
+    def eof_received(self) -> bool:
+        """Keep the way back open while a complete request waits for its answer."""
+        return self._half_close()
+
+    def _half_close(self) -> bool:
+        self._keep = False
+        if self._exchange is not None and not self._reader.in_body:
+            return True
+        if self._exchange is not None:
+            self._break("the client closed in the middle of a request's body")
+        elif not self._closing:
+            self._close()
+        return False
+
+    def connection_lost(self, _fault: Exception | None) -> None:
+        """Let go of everything."""
+        if self._exchange is not None:
+            self._give_up("the client closed before the answer was complete")
+        self._closing = True
+        self._reader.stop()
+        self._house.closed(self)
+
+    def pause_writing(self) -> None:
+        """Stop reading the response: the client is slower than the app."""
+        self._writable = False
+        self.deadline = self._house.clock + self._force.limits.write_timeout
+        if self._exchange is not None:
+            self._exchange.pause_response()
+
+    def resume_writing(self) -> None:
+        """Read the response on."""
+        self._writable = True
+        self.deadline = self._house.clock + self._force.limits.upstream_response_timeout
+        if self._exchange is not None:
+            self._exchange.resume_response()
+
+    # --- accept.read.Requests: requests in
+
+    def request_head(self, head: RequestHead) -> None:
+        """Judge a request, and forward it or answer for the app."""
+        self._head = head
+        self._body_in = self._bytes_out = 0
+        self._started = self._house.loop.time()
+        self._requests += 1
+        self._request_id = b""
+        verdict = self._judge(head)
+        if isinstance(verdict, Refused):
+            self._answer(verdict)
+        else:
+            self._forward(head, verdict)
+
+    def _judge(self, head: RequestHead) -> Admitted | Refused:
+        """Hold a request against the host that TLS chose, its route, and what that route asks of clients."""
+        force = self._force
+        self._route = None
+        field = head.host or b""
+        if field != self._seen_host:
+            refusal = check_host(field, self._sni, self.host, force.snapshot.hosts)
+            if refusal is not None:
+                return refusal
+            self._seen_host = field
+        route = find_route(head, self.host)
+        if isinstance(route, Refused):
+            return route
+        self._route = route
+        verdict = permit(route, self._peer, force.verdicts, self._house.wall)
+        if route.max_body is not None and head.length > route.max_body and isinstance(verdict, Admitted):
+            return Refused(Reason.BODY_TOO_LARGE, f"{head.length} octets; {route.path} takes {route.max_body}")
+        return verdict
+
+    def _forward(self, head: RequestHead, admitted: Admitted) -> None:
+        force, route = self._force, self._route
+        if route is None:
+            raise RuntimeError("a verdict without a route")
+        by_certificate = admitted.identity is not None
+        given = head.request_id if by_certificate else None
+        self._request_id = given or b"%b-%d" % (self.name.encode(), self._requests)
+        identity = force.stamp(admitted, self._peer, route)
+        request = render(head, identity, self._address, self._request_id, admitted=by_certificate)
+        self._keep = self._keep and head.keep_alive
+        self.deadline = self._house.clock + force.limits.upstream_response_timeout
+        self._exchange = Exchange(
+            admitted, self, force.pools[route.upstream], head.method, request,
+            http11=head.version == "1.1", has_body=self._reader.in_body,
+        )  # fmt: skip
+        self._exchange.start()
+
+    def request_body(self, data: bytes) -> None:
+        """Forward a piece of the body, or refuse a body that has become too long."""
+        exchange, route, head = self._exchange, self._route, self._head
+        if exchange is None or route is None or head is None:
+            return
+        self._body_in += len(data)
+        if route.max_body is not None and self._body_in > route.max_body:
+            self._end_early(Refused(Reason.BODY_TOO_LARGE, f"the body is longer than {route.max_body} octets"))
+            return
+        self.deadline = self._house.clock + self._force.limits.body_timeout
+        exchange.body(encode_chunk(data) if head.chunked else data)
+
+    def request_end(self) -> None:
+        """Tell the app that the body is complete."""
+        exchange, head = self._exchange, self._head
+        if exchange is None or head is None:
+            return
+        if head.chunked:
+            exchange.body(LAST_CHUNK)
+        exchange.body_done()
+        self.deadline = self._house.clock + self._force.limits.upstream_response_timeout
+
+    def request_refused(self, refusal: Refused) -> None:
+        """Answer what is no request, and close."""
+        if self._exchange is None:
+            self._head = self._route = None
+            self._started = self._house.loop.time()
+            self._request_id = b""
+        self._end_early(refusal)
+
+    def _end_early(self, refusal: Refused) -> None:
+        """End a request that cannot be read to its end: by an answer where none has begun, else by a cut."""
+        exchange, self._exchange = self._exchange, None
+        if exchange is not None:
+            exchange.cancel()
+            if exchange.status:
+                self._log_refusal(refusal, exchange.status)
+                self._cut()
+                return
+        self._reader.stop()
+        self._answer(refusal)
+
+    # --- forward.exchange.Downstream: responses out
+
+    def send(self, data: bytes) -> None:
+        """Send plain octets to the client."""
+        if self._closing:
+            return
+        self._bytes_out += len(data)
+        try:
+            self._transport.write(self._session.write(data))
+        except TlsError as error:
+            self._break(f"TLS failed: {error}")
+            return
+        if self._writable:
+            self.deadline = self._house.clock + self._force.limits.upstream_response_timeout
+
+    def closes_after(self, status: int, *, delimited: bool) -> bool:
+        """Decide whether this is the connection's last response."""
+        if not delimited or self._house.draining:
+            self._keep = False
+        if self._route is not None:
+            self._force.counters[self._route].responses[status // 100] += 1
+        return not self._keep
+
+    def response_done(self) -> None:
+        """Observe the exchange, and read the next request."""
+        exchange, self._exchange = self._exchange, None
+        if exchange is None or self._closing:
+            return
+        self._observe(exchange.status)
+        if self._keep and not self._reader.in_body:
+            self._rest()
+        else:
+            self._close()
+
+    def response_failed(self, reason: Reason, detail: str) -> None:
+        """Answer for an app that did not, or cut the connection where its answer had begun."""
+        exchange, self._exchange = self._exchange, None
+        if exchange is None or self._closing:
+            return
+        refusal = Refused(reason, detail)
+        if exchange.status:
+            self._log_refusal(refusal, exchange.status)
+            self._cut()
+        else:
+            self._answer(refusal)
+
+    def pause_request(self) -> None:
+        """Stop reading from the client."""
+        if not self._paused and not self._transport.is_closing():
+            self._paused = True
+            self._transport.pause_reading()
+
+    def resume_request(self) -> None:
+        """Read on."""
+        if self._paused and not self._reader.crowded and not self._transport.is_closing():
+            self._paused = False
+            self._transport.resume_reading()
+
+    # --- answers of our own, and the end
+
+    def _answer(self, refusal: Refused) -> None:
+        """Answer with a category; the detail goes to the log."""
+        head = self._head
+        status = status_of(refusal.reason)
+        if head is None or not head.keep_alive or status in CLOSING or self._reader.in_body or self._house.draining:
+            self._keep = False
+        self._request_id = self._request_id or b"%b-%d" % (self.name.encode(), self._requests)
+        self._log_refusal(refusal, status)
+        self.send(
+            answer(
+                status, close=not self._keep, http11=head is None or head.version == "1.1",
+                body=head is None or head.method != b"HEAD", request_id=self._request_id,
+            )
+        )  # fmt: skip
+        if self._keep:
+            self._rest()
+        else:
+            self._close()
+
+    def _rest(self) -> None:
+        """Wait for the next request, or go on with one that was pipelined."""
+        limits = self._force.limits
+        reader = self._reader
+        self._head = None
+        self._session.rest_buffers()
+        self.deadline = self._house.clock + limits.idle_timeout
+        reader.next()
+        if reader.in_head:
+            self.deadline = self._house.clock + limits.head_timeout
+        self.resume_request()
+
+    def _close(self) -> None:
+        """Close in good order; a client that is still sending is heard out for a while, so that it reads the answer."""
+        if self._closing:
+            return
+        unread = self._reader.in_body or self._reader.holds_more or self._head is None
+        self._closing = True
+        self._reader.stop()
+        self._transport.write(self._session.close())
+        if unread and not self._session.closed_by_peer:
+            self.resume_request()
+            self.deadline = self._house.clock + LINGER
+            if self._transport.can_write_eof():
+                self._transport.write_eof()
+        else:
+            self.deadline = self._house.clock + self._force.limits.write_timeout
+            self._transport.close()
+
+    def _cut(self) -> None:
+        """Break off, without close_notify: the client must not take what it has for complete."""
+        self._closing = True
+        self._reader.stop()
+        self._transport.abort()
+
+    def _break(self, detail: str) -> None:
+        if self._exchange is not None:
+            self._give_up(detail)
+        self._cut()
+
+    def _give_up(self, detail: str) -> None:
+        """End an exchange whose client has gone."""
+        exchange, self._exchange = self._exchange, None
+        if exchange is not None:
+            exchange.cancel()
+            self._log_refusal(Refused(Reason.CLIENT_ABORTED, detail), exchange.status or None)
+
+    # --- time
+
+    def expire(self) -> None:
+        """Act on the deadline."""
+        limits = self._force.limits
+        if self._closing:
+            self._transport.abort()
+        elif not self._writable:
+            self._break(f"the client took nothing for {limits.write_timeout:g} s")
+        elif self._exchange is not None and self._reader.in_body:
+            self._end_early(Refused(Reason.REQUEST_TIMEOUT, f"nothing of the body for {limits.body_timeout:g} s"))
+        elif self._exchange is not None:
+            self._exchange.fail(Reason.UPSTREAM_TIMEOUT, f"no answer for {limits.upstream_response_timeout:g} s")
+        elif self._reader.in_head:
+            self._end_early(Refused(Reason.REQUEST_TIMEOUT, f"no complete head within {limits.head_timeout:g} s"))
+        else:
+            self._close()
+
+    def drain(self) -> None:
+        """Close now if no request is in flight, else after the one that is."""
+        if self._exchange is None and not self._reader.in_head:
+            self._close()
+        else:
+            self._keep = False
+
+    def cut(self) -> None:
+        """Close, whatever is in flight."""
+        self._break("the proxy stopped")
+
+    # --- observe
+
+    def _observe(self, status: int) -> None:
+        counters = self._force.counters[self._route] if self._route is not None else None
+        if counters is not None:
+            counters.bytes_in += self._body_in
+            counters.bytes_out += self._bytes_out
+            counters.observe(self._house.loop.time() - self._started)
+        wanted = self._force.log_requests
+        if wanted == "all" or (status >= _SERVER_ERROR and wanted == "errors"):
+            self._house.log.write("request", **self._fields(status))
+
+    def _log_refusal(self, refusal: Refused, status: int | None) -> None:
+        who = self._peer.leaf.fingerprint if self._peer is not None else self.peer_address[0]
+        path = self._route.path if self._route is not None else None
+        same = (self.host.name, path, who)
+        self._house.request_refused(
+            refusal.reason, same, lambda: {"detail": refusal.detail, "depth": refusal.depth, **self._fields(status)}
+        )
+
+    def _fields(self, status: int | None) -> dict[str, Any]:
+        """Return what a line about a request says."""
+        head, route, peer = self._head, self._route, self._peer
+        return {
+            "conn": self.name,
+            "peer": peer_text(self.peer_address),
+            "request_id": self._request_id,
+            "sni": self._sni,
+            "host": self.host.name,
+            "method": head.method if head is not None else None,
+            "path": head.target if head is not None else None,
+            "route": route.path if route is not None else None,
+            "upstream": route.upstream if route is not None else None,
+            "status": status,
+            "bytes_in": self._body_in,
+            "bytes_out": self._bytes_out,
+            "ms": round((self._house.loop.time() - self._started) * 1000, 2),
+            "generation": self._force.snapshot.generation,
+            "client": None if peer is None else f"sha256:{peer.leaf.fingerprint}",
+            "client_subject": None if peer is None else peer.leaf.subject,
+        }
+
+
+def peer_text(address: tuple[str, int]) -> str:
+    """Write a peer's address with its port."""
+    host, port = address
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

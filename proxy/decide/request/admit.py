@@ -1,0 +1,61 @@
+"""Admission of a request: the host that TLS chose, the route, and the permit that forwarding asks for."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from proxy.decide.peer.chain import Peer
+from proxy.decide.peer.verdicts import Verdicts
+from proxy.decide.request.head import RequestHead
+from proxy.decide.request.route import ClientCertificate, Host, HostTable, Route, normalise_host
+from proxy.decide.verdict import Admitted, Reason, Refused, Verdict
+
+_ANONYMOUS: Final = Admitted(None)
+
+
+def check_host(field: bytes, sni: str | None, host: Host, hosts: HostTable) -> Refused | None:
+    """Hold the Host field against the name that TLS chose (RFC 9110, section 7.4: misdirected requests).
+
+    ``sni`` is normalised, None where the client sent none; then Host has to lead to the same default host.
+    """
+    name = normalise_host(field.decode("latin-1"))
+    if name is None:
+        return Refused(Reason.BAD_REQUEST, f"Host {_show(field)} is no host name")
+    if sni is None:
+        if hosts.find(name) is host:
+            return None
+        return Refused(Reason.HOST_MISMATCH, f"Host {_show(field)} on a connection without SNI, for {host.name}")
+    if name == sni:
+        return None
+    return Refused(Reason.HOST_MISMATCH, f"Host {_show(field)} on a connection for {sni}")
+
+
+def find_route(head: RequestHead, host: Host) -> Route | Refused:
+    """Return the route of a request, which every reading of its path has to agree on."""
+    paths = head.paths
+    route = host.route(paths[0])
+    for other in paths[1:]:
+        if host.route(other) is not route:
+            detail = f"readings of {_show(head.target)} lead to different routes of {host.name}"
+            return Refused(Reason.AMBIGUOUS_PATH, detail)
+    if route is None:
+        return Refused(Reason.NO_ROUTE, f"no route of {host.name} covers {_show(head.target)}")
+    return route
+
+
+def permit(route: Route, peer: Peer | None, verdicts: Verdicts, now: float) -> Verdict:
+    """Judge a client for one route at Unix time ``now``.
+
+    A certificate that is shown on an optional route has to be admitted there: a wrong one is no better than none.
+    """
+    if route.gate is None:
+        return _ANONYMOUS
+    if peer is not None:
+        return verdicts.judge(peer, route.gate, now)
+    if route.client_certificate is ClientCertificate.OPTIONAL:
+        return _ANONYMOUS
+    return Refused(Reason.NO_CERTIFICATE, f"{route.path} asks for a client certificate, and none was shown")
+
+
+def _show(value: bytes) -> str:
+    return ascii(value[:200].decode("latin-1"))

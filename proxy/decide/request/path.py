@@ -1,0 +1,62 @@
+"""Paths: the one that is authorised is the one that the app sees (invariant: no second reading picks another route).
+
+Apps differ in how they read a path. Some decode percent signs twice, some cut ``;parameters`` off each segment, some
+merge slashes. A path on which they could differ about dot segments or slashes is refused. One that merely has several
+spellings is judged under every reading, and refused where the readings lead to different routes.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+from urllib.parse import unquote_to_bytes
+
+from proxy.decide.verdict import Reason, Refused
+
+_SEVERAL_READINGS: Final = (b"%", b";", b"//", b"/.", b"\\")
+_BAD_PERCENT: Final = re.compile(rb"%(?![0-9A-Fa-f]{2})")
+_DOT_SEGMENT: Final = re.compile(rb"(?:^|/)\.{1,2}(?:/|;|$)")
+_SLASHES: Final = re.compile(r"/{2,}")
+_PARAMETERS: Final = re.compile(r";[^/]*")
+
+
+def readings(path: bytes) -> tuple[str, ...] | Refused:
+    """Return every reading of a request's raw path (without its query), the plainest first, or the refusal.
+
+    Nearly every path has exactly one.
+    """
+    for sign in _SEVERAL_READINGS:
+        if sign in path:
+            return _all_readings(path)
+    return (path.decode("ascii", "surrogateescape"),)
+
+
+def _all_readings(path: bytes) -> tuple[str, ...] | Refused:
+    if _BAD_PERCENT.search(path):
+        return Refused(Reason.BAD_REQUEST, f"a percent sign without two hexadecimal digits in the path {_show(path)}")
+    once = unquote_to_bytes(path)
+    twice = unquote_to_bytes(once)
+    for view in (path, once, twice):
+        fault = _ambiguity(view, path)
+        if fault is not None:
+            return Refused(Reason.AMBIGUOUS_PATH, f"{fault} in the path {_show(path)}")
+    plain = once.decode("utf-8", "surrogateescape")
+    bare = _PARAMETERS.sub("", plain)
+    views = (plain, bare, _SLASHES.sub("/", plain), _SLASHES.sub("/", bare), twice.decode("utf-8", "surrogateescape"))
+    return tuple(dict.fromkeys(view if view.startswith("/") else "/" + view for view in views))
+
+
+def _ambiguity(view: bytes, path: bytes) -> str | None:
+    if b"\\" in view:
+        return "a backslash"
+    if b"\0" in view:
+        return "a NUL"
+    if view.count(b"/") != path.count(b"/"):
+        return "an encoded slash"
+    if _DOT_SEGMENT.search(view):
+        return "a dot segment"
+    return None
+
+
+def _show(path: bytes) -> str:
+    return ascii(path[:200].decode("latin-1"))

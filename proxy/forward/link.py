@@ -1,0 +1,211 @@
+"""A link: one connection to one server of the app, carrying one exchange at a time (RFC 9112)."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final, cast
+
+from proxy.decide.request.chunked import LAST_CHUNK, ChunkedDecoder, ChunkedError, encode_chunk
+from proxy.decide.verdict import Reason
+from proxy.forward.response import BadResponseError, Body, ResponseHead, read_response
+
+if TYPE_CHECKING:
+    from proxy.forward.exchange import Exchange
+    from proxy.forward.pool import Server
+
+MAX_HEAD: Final = 64 * 1024
+"""Octets of a response head: twice what clients may send, as cookies and policies come from this side."""
+
+_FIRST_FINAL: Final = 200
+_SWITCHING: Final = 101
+
+
+class Link(asyncio.Protocol):
+    """One connection to the app.
+
+    States: idle (no exchange), awaiting a head (``_body`` is None), relaying a body, closed.
+    """
+
+    __slots__ = ("_body", "_chunks", "_exchange", "_head", "_held", "_left", "_reusable", "_server", "_transport",
+                 "idle_since")  # fmt: skip
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._transport: asyncio.Transport | None = None
+        self._exchange: Exchange | None = None
+        self._held = b""
+        self._head: ResponseHead | None = None
+        self._body: Body | None = None
+        self._chunks: ChunkedDecoder | None = None
+        self._left = 0
+        self._reusable = False
+        self.idle_since = 0.0
+
+    # --- what an exchange does with its link
+
+    def begin(self, exchange: Exchange, request: bytes) -> None:
+        """Send a request's head (and what is known of its body) for ``exchange``; the link must be idle."""
+        self._exchange = exchange
+        self._body = None
+        self._open.write(request)
+
+    def write(self, data: bytes) -> None:
+        """Send a piece of the request's body."""
+        self._open.write(data)
+
+    def pause(self) -> None:
+        """Stop reading the response: the client is slower than the app."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.pause_reading()
+
+    def resume(self) -> None:
+        """Read on."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.resume_reading()
+
+    def abandon(self) -> None:
+        """Cut the link: its exchange ended before the app's answer did."""
+        self._exchange = None
+        if self._transport is not None:
+            self._transport.abort()
+
+    def close(self) -> None:
+        """Close an idle link."""
+        if self._transport is not None:
+            self._transport.close()
+
+    @property
+    def _open(self) -> asyncio.Transport:
+        if self._transport is None:
+            raise RuntimeError("the link is not connected")
+        return self._transport
+
+    # --- what the event loop does
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take the transport of a new connection."""
+        self._transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        """Relay what the app sent; an idle link has nothing to say and is closed."""
+        exchange = self._exchange
+        if exchange is None:
+            self._server.remove(self)
+            self._open.abort()
+            return
+        try:
+            self._relay(exchange, data)
+        except (BadResponseError, ChunkedError) as fault:
+            self._drop(exchange, Reason.UPSTREAM_PROTOCOL, f"the answer is not HTTP/1.1: {fault}")
+
+    def eof_received(self) -> bool:
+        """Let the transport close; ``connection_lost`` draws the conclusions."""
+        return False
+
+    def connection_lost(self, fault: Exception | None) -> None:
+        """End the exchange that was on its way, if any: by close, or by failure."""
+        self._transport = None
+        self._server.remove(self)
+        exchange, self._exchange = self._exchange, None
+        if exchange is None:
+            return
+        if self._body is Body.CLOSE and fault is None:
+            exchange.deliver(LAST_CHUNK if exchange.http11 else b"")
+            exchange.complete()
+        else:
+            exchange.link_lost(self, f"the connection broke: {fault or 'closed by the app'}")
+
+    def pause_writing(self) -> None:
+        """Stop reading the request's body: the app is slower than the client."""
+        if self._exchange is not None:
+            self._exchange.downstream.pause_request()
+
+    def resume_writing(self) -> None:
+        """Read the request's body on."""
+        if self._exchange is not None:
+            self._exchange.downstream.resume_request()
+
+    # --- the response
+
+    def _relay(self, exchange: Exchange, data: bytes) -> None:
+        if self._body is not None:
+            self._relay_body(exchange, data, b"")
+            return
+        if self._held:
+            data, self._held = self._held + data, b""
+        while True:
+            end = data.find(b"\r\n\r\n") + 4
+            if end < 4:  # noqa: PLR2004 - find() found nothing
+                self._hold(data)
+                return
+            head = read_response(data[:end], exchange.method)
+            rest = data[end:]
+            if head.status >= _FIRST_FINAL:
+                break
+            if head.status == _SWITCHING:
+                raise BadResponseError("it switches protocols, which was not asked for")
+            exchange.interim(head)
+            if not rest:
+                return
+            data = rest
+        self._body = head.body
+        self._reusable = head.keep_alive and head.body is not Body.CLOSE
+        self._left = head.length or 0
+        self._chunks = ChunkedDecoder() if head.body is Body.CHUNKED else None
+        self._relay_body(exchange, rest, exchange.head(head))
+
+    def _hold(self, start: bytes) -> None:
+        if len(start) > MAX_HEAD:
+            raise BadResponseError(f"its head is longer than {MAX_HEAD} octets")
+        self._held = start
+
+    def _relay_body(self, exchange: Exchange, data: bytes, prefix: bytes) -> None:
+        """Relay a piece of the body, behind ``prefix``, in one write."""
+        body = self._body
+        if body is Body.LENGTH:
+            self._left -= len(data)
+            if self._left < 0:
+                data = data[: self._left]
+                self._reusable = False
+            exchange.deliver(prefix + data if prefix else data)
+            if self._left <= 0:
+                self._finish(exchange)
+        elif body is Body.NONE:
+            self._reusable = self._reusable and not data
+            exchange.deliver(prefix)
+            self._finish(exchange)
+        elif body is Body.CHUNKED:
+            self._relay_chunks(exchange, data, prefix)
+        else:
+            exchange.deliver(prefix + (encode_chunk(data) if exchange.http11 and data else data))
+
+    def _relay_chunks(self, exchange: Exchange, data: bytes, prefix: bytes) -> None:
+        chunks = self._chunks
+        if chunks is None:
+            raise RuntimeError("a chunked body without its decoder")
+        payload = chunks.feed(data)
+        if exchange.http11:
+            payload = (encode_chunk(payload) if payload else b"") + (LAST_CHUNK if chunks.done else b"")
+        if prefix or payload:
+            exchange.deliver(prefix + payload)
+        if chunks.done:
+            self._reusable = self._reusable and not chunks.rest
+            self._finish(exchange)
+
+    def _finish(self, exchange: Exchange) -> None:
+        """Take leave of the exchange, and keep the link if the next one can use it."""
+        if self._exchange is not exchange:
+            return  # the client went away while the last piece was delivered
+        self._exchange = None
+        self._body = None
+        self._chunks = None
+        if self._reusable and exchange.request_sent:
+            self._server.keep(self)
+        else:
+            self._open.abort()
+        exchange.complete()
+
+    def _drop(self, exchange: Exchange, reason: Reason, detail: str) -> None:
+        self._exchange = None
+        self._open.abort()
+        exchange.fail(reason, detail)

@@ -1,0 +1,187 @@
+"""The pool: kept-alive links to the servers of one upstream, taken in turn."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from proxy.decide.verdict import Reason
+from proxy.forward.link import Link
+from proxy.snapshot.model import Address, Upstream
+
+if TYPE_CHECKING:
+    from proxy.forward.exchange import Exchange
+
+
+class Counters(Protocol):
+    """Where the pool counts; the metrics implement it."""
+
+    connections_open: int
+    connects_total: int
+    connect_failures_total: int
+    reused_total: int
+    retries_total: int
+
+
+@dataclass(frozen=True, slots=True)
+class PoolLimits:
+    """Bounds of a pool: links per server in all and idle; seconds to connect, and to keep an idle link."""
+
+    max_connections: int
+    max_idle: int
+    connect_timeout: float
+    idle_timeout: float
+
+
+class Server:
+    """One server: its idle links, the last used first, because that one is the least likely to be closed."""
+
+    __slots__ = ("_idle", "_limits", "_now", "_open", "address", "counters")
+
+    def __init__(self, address: Address, limits: PoolLimits, counters: Counters) -> None:
+        self.address = address
+        self.counters = counters
+        self._limits = limits
+        self._idle: list[Link] = []
+        self._open: set[Link] = set()
+        self._now = 0.0
+
+    def take(self) -> Link | None:
+        """Return an idle link, or None."""
+        return self._idle.pop() if self._idle else None
+
+    def keep(self, link: Link) -> None:
+        """Take an idle link back."""
+        if len(self._idle) < self._limits.max_idle:
+            link.idle_since = self._now
+            self._idle.append(link)
+        else:
+            link.close()
+
+    def add(self, link: Link) -> None:
+        """Count a link that is being connected."""
+        self._open.add(link)
+        self.counters.connections_open += 1
+
+    def remove(self, link: Link) -> None:
+        """Forget a link that is closed; harmless where it was forgotten before."""
+        if link in self._open:
+            self._open.discard(link)
+            self.counters.connections_open -= 1
+            if link in self._idle:
+                self._idle.remove(link)
+
+    @property
+    def full(self) -> bool:
+        """Whether no further link may be opened."""
+        return len(self._open) >= self._limits.max_connections
+
+    def tick(self, now: float) -> None:
+        """Close links that have been idle for too long; ``now`` is in monotonic seconds."""
+        self._now = now
+        while self._idle and now - self._idle[0].idle_since > self._limits.idle_timeout:
+            self._idle.pop(0).close()
+
+    def close(self) -> None:
+        """Close the idle links."""
+        while self._idle:
+            self._idle.pop().close()
+
+
+class Pool:
+    """The servers of one upstream, in turn."""
+
+    def __init__(
+        self, upstream: Upstream, limits: PoolLimits, counters: Counters, loop: asyncio.AbstractEventLoop
+    ) -> None:
+        self.name = upstream.name
+        self._limits = limits
+        self._loop = loop
+        self._counters = counters
+        self._servers = [Server(address, limits, counters) for address in upstream.servers]
+        self._turn = 0
+        self._dials: set[asyncio.Task[None]] = set()
+
+    def take(self) -> Link | None:
+        """Return an idle link to the server whose turn it is, or to the next that has one."""
+        servers = self._servers
+        if len(servers) == 1:
+            link = servers[0].take()
+        else:
+            self._turn += 1
+            count = len(servers)
+            links = (servers[(self._turn + i) % count].take() for i in range(count))
+            link = next(filter(None, links), None)
+        if link is not None:
+            self._counters.reused_total += 1
+        return link
+
+    def connect(self, exchange: Exchange) -> None:
+        """Open a link for ``exchange``, which hears of it by ``connected`` or ``fail``."""
+        task = self._loop.create_task(self._dial(exchange))
+        self._dials.add(task)
+        task.add_done_callback(self._dials.discard)
+
+    def count_retry(self) -> None:
+        """Count a request that is sent again."""
+        self._counters.retries_total += 1
+
+    def tick(self, now: float) -> None:
+        """Close idle links whose time is over."""
+        for server in self._servers:
+            server.tick(now)
+
+    async def close(self) -> None:
+        """Close idle links and end attempts to connect."""
+        for task in tuple(self._dials):
+            task.cancel()
+        await asyncio.gather(*self._dials, return_exceptions=True)
+        for server in self._servers:
+            server.close()
+
+    async def _dial(self, exchange: Exchange) -> None:
+        """Try every server once, beginning with the one whose turn it is."""
+        self._turn += 1
+        count = len(self._servers)
+        faults: list[str] = []
+        timed_out = False
+        for server in (self._servers[(self._turn + i) % count] for i in range(count)):
+            if server.full:
+                faults.append(f"{server.address}: all {self._limits.max_connections} connections are in use")
+                continue
+            link = Link(server)
+            server.add(link)
+            self._counters.connects_total += 1
+            try:
+                async with asyncio.timeout(self._limits.connect_timeout):
+                    await self._open(server.address, link)
+            except OSError as fault:  # TimeoutError is one
+                server.remove(link)
+                self._counters.connect_failures_total += 1
+                timed_out = timed_out or isinstance(fault, TimeoutError)
+                faults.append(f"{server.address}: {_words(fault, self._limits.connect_timeout)}")
+                continue
+            except asyncio.CancelledError:
+                server.remove(link)
+                raise
+            exchange.connected(link)
+            return
+        exchange.fail(self._reason(timed_out=timed_out), "; ".join(faults))
+
+    def _reason(self, *, timed_out: bool) -> Reason:
+        if all(server.full for server in self._servers):
+            return Reason.UPSTREAM_BUSY
+        return Reason.UPSTREAM_TIMEOUT if timed_out else Reason.UPSTREAM_UNAVAILABLE
+
+    async def _open(self, address: Address, link: Link) -> None:
+        if address.path is not None:
+            await self._loop.create_unix_connection(lambda: link, address.path)
+        else:
+            await self._loop.create_connection(lambda: link, address.host, address.port)
+
+
+def _words(fault: OSError, timeout: float) -> str:
+    if isinstance(fault, TimeoutError):
+        return f"no connection within {timeout:g} s"
+    return fault.strerror or str(fault)

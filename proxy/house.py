@@ -1,0 +1,246 @@
+"""The house: what all connections of a process share, and what they tell the outside.
+
+``InForce`` is one snapshot with everything that was made for it: memos, pools and counters. It is swapped whole.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import Callable
+from itertools import count
+from typing import Final
+
+from proxy.accept.admission import Admission, AdmissionLimits
+from proxy.accept.arrival import Arrival
+from proxy.accept.handshake import Facts, Handshake
+from proxy.accept.tls import ListenerContext
+from proxy.connection import Connection, peer_text
+from proxy.decide.facts import Certificate
+from proxy.decide.peer.chain import Peer
+from proxy.decide.peer.verdicts import Verdicts
+from proxy.decide.request.route import Route
+from proxy.decide.request.stamp import stamp
+from proxy.decide.verdict import Admitted, Reason, Refused
+from proxy.forward.pool import Pool, PoolLimits
+from proxy.observe.expiry import ExpiryWatch
+from proxy.observe.fields import certificate_fields
+from proxy.observe.log import Log
+from proxy.observe.metrics import Metrics, RouteMetrics
+from proxy.snapshot.model import Snapshot
+from proxy.snapshot.tls import base_context
+
+TICK: Final = 0.25
+"""Seconds between looks at the clock: the precision of every time-out, and of ``now`` in every verdict."""
+
+
+class InForce:
+    """A snapshot in force, with what was made for it. ``stamps`` remembers header lines by client and route."""
+
+    def __init__(self, snapshot: Snapshot, metrics: Metrics, loop: asyncio.AbstractEventLoop) -> None:
+        self.snapshot = snapshot
+        self.limits = snapshot.config.limits
+        self.log_requests = snapshot.config.log.requests
+        self.log_handshakes = snapshot.config.log.handshakes
+        self.verdicts = Verdicts(self.limits.cached_verdicts)
+        self.stamps: dict[tuple[bytes, Route], bytes] = {}
+        self.anonymous = {route: stamp(None, route.families) for host in snapshot.hosts.hosts for route in host.routes}
+        self.counters: dict[Route, RouteMetrics] = {
+            route: metrics.route(host.name, route.path) for host in snapshot.hosts.hosts for route in host.routes
+        }
+        self.pools = {
+            name: Pool(upstream, self._pool_limits(name), metrics.upstream(name), loop)
+            for name, upstream in snapshot.upstreams.items()
+        }
+
+    def _pool_limits(self, name: str) -> PoolLimits:
+        settings = self.snapshot.config.upstreams[name]
+        return PoolLimits(
+            settings.max_connections, settings.max_idle, self.limits.upstream_connect_timeout, settings.idle_timeout
+        )
+
+    def stamp(self, permit: Admitted, peer: Peer | None, route: Route) -> bytes:
+        """Return the identity header lines of a permit, made once per client and route."""
+        if permit.identity is None or peer is None:
+            return self.anonymous[route]
+        key = (peer.key, route)
+        lines = self.stamps.get(key)
+        if lines is None:
+            lines = stamp(permit.identity, route.families)
+            if len(self.stamps) >= self.limits.cached_verdicts:
+                del self.stamps[next(iter(self.stamps))]
+            self.stamps[key] = lines
+        return lines
+
+
+class House:
+    """What every connection of the process works with. Implements ``accept.arrival.Door``."""
+
+    def __init__(self, snapshot: Snapshot, log: Log, metrics: Metrics, loop: asyncio.AbstractEventLoop) -> None:
+        self.log = log
+        self.metrics = metrics
+        self.loop = loop
+        self.in_force = InForce(snapshot, metrics, loop)
+        limits = snapshot.config.limits
+        self.admission = Admission(AdmissionLimits(limits.connections, limits.handshakes, limits.handshake_rate))
+        self.handshake_timeout = limits.handshake_timeout
+        self.listener = ListenerContext(base_context())
+        self.facts = Facts()
+        self.draining = False
+        self.clock = loop.time()
+        self.wall = time.time()
+        self.connections: set[Connection] = set()
+        self._arrivals: set[Arrival] = set()
+        self._expiry = ExpiryWatch()
+        self._numbers = count(1)
+        self._prefix = secrets.token_hex(5)
+
+    # --- time
+
+    def now(self) -> float:
+        """Return the event loop's time in seconds."""
+        return self.loop.time()
+
+    def tick(self) -> None:
+        """Look at the clock, and at every deadline."""
+        now = self.clock = self.loop.time()
+        self.wall = time.time()
+        for arrival in tuple(self._arrivals):
+            arrival.tick(now)
+        for connection in [c for c in self.connections if c.deadline <= now]:
+            connection.expire()
+        for pool in self.in_force.pools.values():
+            pool.tick(now)
+        self.log.tick(now)
+
+    # --- accept.arrival.Door
+
+    def handshake(self) -> Handshake:
+        """Begin a handshake under the snapshot in force."""
+        force = self.in_force
+        snapshot = force.snapshot
+        return Handshake(snapshot.hosts, snapshot.contexts, force.verdicts, self.facts, self._wall)
+
+    def _wall(self) -> float:
+        return self.wall
+
+    def arrived(self, arrival: Arrival) -> None:
+        """Count a new connection."""
+        self._arrivals.add(arrival)
+        self.metrics.connections_total += 1
+        self._count()
+
+    def left(self, arrival: Arrival) -> None:
+        """Count a connection that is gone, or has got through its handshake."""
+        self._arrivals.discard(arrival)
+        self._count()
+
+    def _count(self) -> None:
+        """Bring the gauges, and what admission goes by, up to date."""
+        in_progress = len(self._arrivals)
+        self.metrics.handshakes_in_progress = self.admission.handshakes = in_progress
+        self.metrics.connections_open = self.admission.connections = in_progress + len(self.connections)
+
+    def refused(self, arrival: Arrival, refusal: Refused) -> None:
+        """Count and log a refused handshake, with the certificate that was refused."""
+        handshake = arrival.handshake
+        host = handshake.host.name if handshake.host is not None else ""
+        self.metrics.handshake_refused(refusal.reason, host)
+        if self.in_force.log_handshakes == "off":
+            return
+        leaf = handshake.leaf
+        who = leaf.fingerprint if leaf is not None else arrival.address[0]
+        self.log.refuse(
+            "handshake.refused",
+            same=("handshake", refusal.reason, handshake.shown_sni, who),
+            reason=refusal.reason.value,
+            detail=refusal.detail,
+            depth=refusal.depth,
+            conn=self.next_id(),
+            peer=peer_text(arrival.address),
+            sni=handshake.shown_sni,
+            host=host or None,
+            generation=self.in_force.snapshot.generation,
+            ms=self._ms(arrival),
+            certificate=self._certificate(leaf),
+        )
+
+    def established(self, arrival: Arrival) -> None:
+        """Hand the connection over to HTTP; count and log the handshake."""
+        connection = Connection(self, self.in_force, arrival, self.next_id())
+        self.connections.add(connection)
+        self._count()
+        handshake = arrival.handshake
+        host = connection.host.name
+        self.metrics.handshake_accepted(host, self.loop.time() - arrival.started)
+        self._watch_expiry(handshake.leaf, host)
+        if self.in_force.log_handshakes == "all":
+            session = arrival.session
+            self.log.write(
+                "handshake.accepted",
+                conn=connection.name,
+                peer=peer_text(arrival.address),
+                sni=handshake.shown_sni,
+                host=host,
+                tls=session.version,
+                cipher=session.cipher,
+                group=session.group,
+                generation=self.in_force.snapshot.generation,
+                ms=self._ms(arrival),
+                certificate=self._certificate(handshake.leaf),
+            )
+        arrival.transport.set_protocol(connection)
+        connection.begin()
+
+    def _watch_expiry(self, leaf: Certificate | None, host: str) -> None:
+        """Warn of a client certificate that is about to expire: nobody else does (ACM renews no imported ones)."""
+        if leaf is None:
+            return
+        self.metrics.client_certificate(leaf)
+        days = self._expiry.due(leaf, self.wall)
+        if days is not None:
+            fields = certificate_fields(leaf, self.wall)
+            self.log.write("certificate.expiring", level="warning", within_days=days, host=host, certificate=fields)
+
+    def _ms(self, arrival: Arrival) -> float:
+        return round((self.loop.time() - arrival.started) * 1000, 2)
+
+    def _certificate(self, leaf: Certificate | None) -> dict[str, object] | None:
+        return None if leaf is None else certificate_fields(leaf, self.wall)
+
+    # --- connections
+
+    def next_id(self) -> str:
+        """Return an identifier that no other connection of this process or its neighbours has."""
+        return f"{self._prefix}-{next(self._numbers):x}"
+
+    def closed(self, connection: Connection) -> None:
+        """Forget a connection that is gone."""
+        self.connections.discard(connection)
+        self._count()
+
+    def request_refused(self, reason: Reason, same: tuple[object, ...], fields: Callable[[], dict[str, object]]) -> None:
+        """Count and log a refused request; ``fields`` is asked only where the log wants to know."""
+        self.metrics.request_refused(reason)
+        if self.in_force.log_requests != "off":
+            self.log.refuse("request.refused", same=("request", reason, *same), reason=reason.value, **fields())
+
+    def drain(self) -> None:
+        """Let requests in flight finish, and close every connection that has none."""
+        self.draining = True
+        for connection in tuple(self.connections):
+            connection.drain()
+
+    def cut(self) -> None:
+        """Close whatever is still open."""
+        for connection in tuple(self.connections):
+            connection.cut()
+        for arrival in tuple(self._arrivals):
+            arrival.transport.abort()
+
+    @property
+    def empty(self) -> bool:
+        """Whether every connection is gone."""
+        return not self.connections and not self._arrivals
+

@@ -15,7 +15,6 @@ MAX_FOLDER: Final = 10_000
 """Anchors of one folder: a fleet with a CA for each customer; more is a wrong path, such as a mail spool."""
 
 SUFFIXES: Final = frozenset({".pem", ".crt", ".cer", ".der"})
-_OTHERS_READ: Final = stat.S_IRGRP | stat.S_IROTH
 
 
 class FileError(Exception):
@@ -28,7 +27,7 @@ class FileError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """A file's octets, and whether its group or everybody may read it."""
+    """A file's octets, and whether more people can read them than need to."""
 
     data: bytes
     shared: bool
@@ -53,14 +52,20 @@ def read(path: Path, limit: int) -> Contents:
 
 
 def _read_open(path: Path, handle: int, limit: int) -> Contents:
-    mode = os.fstat(handle).st_mode
-    if not stat.S_ISREG(mode):
-        raise FileError(path, f"is {_kind(mode)}; a regular file is expected")
+    status = os.fstat(handle)
+    if not stat.S_ISREG(status.st_mode):
+        raise FileError(path, f"is {_kind(status.st_mode)}; a regular file is expected")
     with os.fdopen(handle, "rb", closefd=False) as stream:
         data = stream.read(limit + 1)
     if len(data) > limit:
         raise FileError(path, f"is larger than {limit} octets; is it the right file?")
-    return Contents(data, bool(mode & _OTHERS_READ))
+    return Contents(data, _shared(status))
+
+
+def _shared(status: os.stat_result) -> bool:
+    """Tell whether others can read the file. A group is fine where it is how this very process reads root's file."""
+    through_group = status.st_uid != os.geteuid()
+    return bool(status.st_mode & (stat.S_IROTH if through_group else stat.S_IROTH | stat.S_IRGRP))
 
 
 def certificates_in(path: Path) -> tuple[Path, ...]:

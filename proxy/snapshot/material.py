@@ -121,7 +121,7 @@ class Material:
         if contents is None:
             return None
         if contents.shared:
-            self._warn(at, f"the private key {path} can be read by its group or by everybody; chmod 600 it")
+            self._warn(at, f"the private key {path} can be read by others (its group or everybody); chmod 600 it")
         try:
             return read_private_key(contents.data)
         except CredentialError as fault:

@@ -1,0 +1,61 @@
+"""Furnish: make the files that a configuration names, in memory's own PKI, so that it can be loaded and run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from tests.support.certificates import DAY, NOW, SERVER, Issued, make_ca, make_leaf
+
+LONG = {"not_before": NOW - 1000 * DAY, "not_after": NOW + 1000 * DAY}
+"""Valid at the tests' own time and at the clock's."""
+
+
+@dataclass(frozen=True)
+class Furnished:
+    """The CA behind each trust bundle, and the one behind every server certificate."""
+
+    bundles: Mapping[str, Issued]
+    server_ca: Issued
+
+
+def furnish(config: Path) -> Furnished:
+    """Write every anchor, chain and key that ``config`` names.
+
+    Paths are relative to its folder; one with a final slash is a folder.
+    """
+    document = yaml.safe_load(config.read_text())
+    server_ca = make_ca("Server CA")
+    bundles = {}
+    for name, trust in document.get("trust", {}).items():
+        bundles[name] = make_ca(f"{name} CA")
+        for anchor in trust["anchors"]:
+            file = anchor + "ca.pem" if anchor.endswith("/") else anchor
+            write(config.parent / file, pem(bundles[name]))
+    for host in document["hosts"]:
+        leaf = make_leaf(server_ca, host["names"][0], dns=host["names"], eku=SERVER, **LONG)
+        write(config.parent / host["certificate"]["chain"], pem(leaf) + pem(server_ca))
+        write(config.parent / host["certificate"]["key"], key_pem(leaf))
+    return Furnished(bundles, server_ca)
+
+
+def pem(issued: Issued) -> bytes:
+    """Return a certificate in PEM form."""
+    return issued.certificate.x509.public_bytes(Encoding.PEM)
+
+
+def key_pem(issued: Issued) -> bytes:
+    """Return the certificate's private key in PEM form."""
+    return issued.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+
+def write(file: Path, data: bytes) -> Path:
+    """Write a file that only its owner may read, and the folders above it."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(data)
+    file.chmod(0o600)
+    return file

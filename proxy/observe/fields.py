@@ -1,0 +1,58 @@
+"""Fields: a certificate as a log line shows it, in the notation of openssl and of the configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from itertools import islice
+from math import floor
+from typing import Final
+
+from proxy.decide.facts import Certificate
+from proxy.observe.expiry import DAY
+
+MAX_SAN: Final = 20
+"""Subject alternative names shown: a client has one to five; a stranger's certificate may hold thousands."""
+
+
+def certificate_fields(cert: Certificate, now: float) -> dict[str, object]:
+    """Return what an operator asks first about ``cert`` at Unix time ``now``.
+
+    The text is as the certificate has it: Log escapes all that it writes. ``days_left`` counts whole days and is
+    negative after the end; times are UTC, ISO 8601.
+    """
+    return {
+        "subject": cert.subject,
+        "issuer": cert.issuer,
+        "serial": serial_text(cert.serial),
+        "san": _san(cert),
+        "fingerprint": f"sha256:{cert.fingerprint}",
+        "not_before": iso_time(cert.not_before),
+        "not_after": iso_time(cert.not_after),
+        "days_left": floor((cert.not_after - now) / DAY),
+    }
+
+
+def serial_text(serial: int) -> str:
+    """Write a serial number as ``openssl x509 -serial`` does: whole octets in upper-case hexadecimal."""
+    digits = f"{abs(serial):X}"
+    return ("-" if serial < 0 else "") + digits.zfill(len(digits) + len(digits) % 2)
+
+
+def iso_time(seconds: float) -> str:
+    """Write a Unix time as UTC, ISO 8601, to the second."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def _san(cert: Certificate) -> list[str]:
+    shown = list(islice(_names(cert), MAX_SAN))
+    total = len(cert.san_dns) + len(cert.san_uri) + len(cert.san_email) + len(cert.san_ip)
+    return shown if total <= MAX_SAN else [*shown, f"… and {total - MAX_SAN} more"]
+
+
+def _names(cert: Certificate) -> Iterator[str]:
+    """Yield the names that rules can match, with openssl's prefix for their type."""
+    yield from (f"DNS:{name}" for name in cert.san_dns)
+    yield from (f"URI:{name}" for name in cert.san_uri)
+    yield from (f"email:{name}" for name in cert.san_email)
+    yield from (f"IP:{address}" for address in cert.san_ip)

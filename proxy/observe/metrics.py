@@ -1,0 +1,186 @@
+"""Metrics: plain integers that the data path increments, and what a snapshot says of itself.
+
+Everything here belongs to the loop's thread, so an increment is an addition and no lock. ``exposition`` turns it into
+text when someone asks. Label values come from the configuration and from closed lists, never from a stranger's
+request; the one table that clients can fill, that of their certificates, is bounded.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from proxy.decide.facts import Certificate
+from proxy.decide.verdict import Reason
+
+if TYPE_CHECKING:
+    from proxy.snapshot.model import Snapshot
+
+REQUEST_BOUNDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+"""Seconds. From an app on the same machine up to the default limit of an upstream's answer."""
+
+HANDSHAKE_BOUNDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+"""Seconds. From a neighbour's round trip up to the default limit of a handshake."""
+
+MAX_CLIENT_CERTIFICATES: Final = 1_000
+"""Presented certificates with a time series of their own; the one seen longest ago makes room for a new one."""
+
+CODE_CLASSES: Final = 6
+"""Entries of ``responses``: index 1 to 5 is the status code's first digit, 0 is what has no valid one."""
+
+
+class Histogram:
+    """Counts of observed seconds by the constant upper ``bounds``; the last count is of what exceeds them all."""
+
+    __slots__ = ("bounds", "counts", "sum")
+
+    def __init__(self, bounds: tuple[float, ...]) -> None:
+        self.bounds = bounds
+        self.counts = [0] * (len(bounds) + 1)
+        self.sum = 0.0
+
+    def observe(self, seconds: float) -> None:
+        """Count one observation."""
+        self.counts[bisect_left(self.bounds, seconds)] += 1
+        self.sum += seconds
+
+
+class RouteMetrics:
+    """One route of one host: responses by the first digit of their status code, octets of bodies, and durations."""
+
+    __slots__ = ("bytes_in", "bytes_out", "observe", "responses", "seconds")
+
+    def __init__(self) -> None:
+        self.responses = [0] * CODE_CLASSES
+        self.bytes_in = 0
+        self.bytes_out = 0
+        self.seconds = Histogram(REQUEST_BOUNDS)
+        self.observe: Callable[[float], None] = self.seconds.observe
+        """Count one request that took that many seconds; bound once, so that it costs a single call."""
+
+
+class UpstreamMetrics:
+    """One upstream: connections open now, and counts since the start."""
+
+    __slots__ = ("connect_failures_total", "connections_open", "connects_total", "retries_total", "reused_total")
+
+    def __init__(self) -> None:
+        self.connections_open = 0
+        self.connects_total = 0
+        self.connect_failures_total = 0
+        self.reused_total = 0
+        self.retries_total = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Expiry:
+    """When a certificate ends, in Unix seconds, and the labels that it is shown with."""
+
+    labels: tuple[str, ...]
+    not_after: float
+
+
+@dataclass(slots=True)
+class Metrics:
+    """All counters of the process. ``log_dropped`` returns the lines that the log could not take."""
+
+    log_dropped: Callable[[], int] = lambda: 0
+    connections_open: int = 0
+    connections_total: int = 0
+    handshakes_in_progress: int = 0
+    generation: int = 0
+    handshakes: dict[tuple[str, str], int] = field(default_factory=dict)
+    handshakes_refused: dict[Reason, int] = field(default_factory=lambda: dict.fromkeys(Reason, 0))
+    handshake_seconds: Histogram = field(default_factory=lambda: Histogram(HANDSHAKE_BOUNDS))
+    requests_refused: dict[Reason, int] = field(default_factory=lambda: dict.fromkeys(Reason, 0))
+    routes: dict[tuple[str, str], RouteMetrics] = field(default_factory=dict)
+    upstreams: dict[str, UpstreamMetrics] = field(default_factory=dict)
+    server_certificates: tuple[Expiry, ...] = ()
+    anchors: tuple[Expiry, ...] = ()
+    client_certificates: OrderedDict[str, Expiry] = field(default_factory=OrderedDict)
+    _warnings: tuple[str, ...] = ()
+    _loosened: set[str] = field(default_factory=set)
+
+    def handshake_accepted(self, host: str, seconds: float) -> None:
+        """Count a handshake with ``host``, by its name in the configuration, that took ``seconds``."""
+        self._count_handshake(host, "accepted")
+        self.handshake_seconds.observe(seconds)
+
+    def handshake_refused(self, reason: Reason, host: str = "") -> None:
+        """Count a refused handshake; ``host`` is the configured one that was asked for, empty where there was none."""
+        self._count_handshake(host, "refused")
+        self.handshakes_refused[reason] += 1
+
+    def _count_handshake(self, host: str, result: str) -> None:
+        key = (host, result)
+        self.handshakes[key] = self.handshakes.get(key, 0) + 1
+
+    def request_refused(self, reason: Reason) -> None:
+        """Count a refused request."""
+        self.requests_refused[reason] += 1
+
+    def route(self, host: str, path: str) -> RouteMetrics:
+        """Return the counters of a route, the same object for the same labels, also across snapshots."""
+        found = self.routes.get((host, path))
+        if found is None:
+            found = self.routes[host, path] = RouteMetrics()
+        return found
+
+    def upstream(self, name: str) -> UpstreamMetrics:
+        """Return the counters of an upstream, the same object for the same name, also across snapshots."""
+        found = self.upstreams.get(name)
+        if found is None:
+            found = self.upstreams[name] = UpstreamMetrics()
+        return found
+
+    def client_certificate(self, cert: Certificate) -> None:
+        """Note an accepted client certificate, whose end is then shown."""
+        table = self.client_certificates
+        if cert.fingerprint in table:
+            table.move_to_end(cert.fingerprint)
+            return
+        table[cert.fingerprint] = Expiry((cert.fingerprint, cert.subject), cert.not_after)
+        if len(table) > MAX_CLIENT_CERTIFICATES:
+            table.popitem(last=False)
+
+    def loosened(self, text: str) -> None:
+        """Count a loosening that is no part of the configuration; the same text counts once."""
+        self._loosened.add(text)
+
+    @property
+    def config_warnings(self) -> int:
+        """The number of warnings in force: those of the snapshot, and what was loosened beside it."""
+        return len(self._loosened.union(self._warnings))
+
+    def describe(self, snapshot: Snapshot) -> None:
+        """Show ``snapshot``: its generation, warnings and certificates, and every route and upstream from zero on."""
+        self.generation = snapshot.generation
+        self._warnings = snapshot.warnings
+        self.server_certificates = _server_certificates(snapshot)
+        self.anchors = _anchors(snapshot)
+        for host in snapshot.hosts.hosts:
+            self.handshakes.setdefault((host.name, "accepted"), 0)
+            self.handshakes.setdefault((host.name, "refused"), 0)
+            for route in host.routes:
+                self.route(host.name, route.path)
+        for name in snapshot.upstreams:
+            self.upstream(name)
+
+
+def _server_certificates(snapshot: Snapshot) -> tuple[Expiry, ...]:
+    """List the leaves: an intermediate that ends first is the configuration check's to report."""
+    chains = ((host.name, chain[0]) for host, chain in snapshot.certificates.items() if chain)
+    return tuple(Expiry((name, leaf.fingerprint), leaf.not_after) for name, leaf in chains)
+
+
+def _anchors(snapshot: Snapshot) -> tuple[Expiry, ...]:
+    """List each anchor of each bundle once: a bundle may name one twice, a repeated series spoils the whole scrape."""
+    anchors = (
+        Expiry((bundle.name, anchor.fingerprint, anchor.subject), anchor.not_after)
+        for bundle in snapshot.bundles.values()
+        for anchor in bundle.anchors
+    )
+    return tuple(dict.fromkeys(anchors))

@@ -95,6 +95,7 @@ class House:
         self._expiry = ExpiryWatch()
         self._numbers = count(1)
         self._prefix = secrets.token_hex(5)
+        self._gone = asyncio.Event()
 
     # --- time
 
@@ -141,6 +142,8 @@ class House:
         in_progress = len(self._arrivals)
         self.metrics.handshakes_in_progress = self.admission.handshakes = in_progress
         self.metrics.connections_open = self.admission.connections = in_progress + len(self.connections)
+        if self.draining:
+            self._gone.set()
 
     def refused(self, arrival: Arrival, refusal: Refused) -> None:
         """Count and log a refused handshake, with the certificate that was refused."""
@@ -232,15 +235,22 @@ class House:
         for connection in tuple(self.connections):
             connection.drain()
 
-    def cut(self) -> None:
-        """Close whatever is still open."""
+    def cut(self) -> int:
+        """Close whatever is still open; return how many connections that were."""
+        left = len(self.connections) + len(self._arrivals)
         for connection in tuple(self.connections):
             connection.cut()
         for arrival in tuple(self._arrivals):
             arrival.transport.abort()
+        return left
 
-    @property
-    def empty(self) -> bool:
-        """Whether every connection is gone."""
-        return not self.connections and not self._arrivals
+    async def emptied(self) -> None:
+        """Wait until the last connection is gone."""
+        while self.connections or self._arrivals:
+            self._gone.clear()
+            await self._gone.wait()
 
+    async def close(self) -> None:
+        """Close the pools."""
+        for pool in self.in_force.pools.values():
+            await pool.close()

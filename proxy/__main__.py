@@ -1,0 +1,92 @@
+"""The command line. Exit 0 = yes, 1 = the answer is no, 2 = the question is wrong."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from proxy import __version__, app
+from proxy.operate.check import check
+from proxy.operate.demo.demo import run_demo
+from proxy.operate.explain import explain_command
+from proxy.snapshot.problems import ConfigError
+
+USAGE_ERROR: Final = 2
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; return its exit status."""
+    options = _parser().parse_args(arguments)
+    command: Callable[[argparse.Namespace], int] = options.command
+    try:
+        return command(options)
+    except ConfigError as fault:
+        print(fault, file=sys.stderr)  # noqa: T201 - this is the command line
+    except OSError as fault:
+        print(f"originward: {fault.strerror or fault}", file=sys.stderr)  # noqa: T201
+    except BrokenPipeError:
+        return 1
+    return USAGE_ERROR
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="originward",
+        description="An origin-side mTLS verifying reverse proxy: this client, this route, or nothing.",
+        epilog="Exit status: 0 yes, 1 the answer is no, 2 bad configuration, file or usage.",
+    )
+    parser.add_argument("--version", action="version", version=f"originward {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add(commands, "run", "serve a configuration", lambda options: app.run(options.config))
+    _add(commands, "check", "load a configuration with all its files and show what it comes to", _check)
+    _add_explain(commands)
+    demo = commands.add_parser("demo", help="send real requests through a real proxy and show what came of each")
+    demo.add_argument("--keep", action="store_true", help="stay up afterwards, and print curl commands to try")
+    demo.set_defaults(command=lambda options: run_demo(options.keep, print))
+    return parser
+
+
+def _add(commands: Any, name: str, text: str, command: Callable[[argparse.Namespace], int]) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text)
+    parser.add_argument("config", type=Path, metavar="CONFIG", help="the configuration file (YAML)")
+    parser.set_defaults(command=command)
+    return parser
+
+
+def _add_explain(commands: Any) -> None:
+    parser = _add(commands, "explain", "show every step of the judgement of one client at one route", _explain)
+    parser.add_argument("--cert", type=Path, metavar="CHAIN", help="the client's chain, leaf first (default: none)")
+    parser.add_argument("--host", required=True, help="the server name that the client asks for")
+    parser.add_argument("--path", default="/", help="the path that it asks for (default: /)")
+    parser.add_argument("--at", type=_moment, default=None, metavar="TIME", help="ISO 8601, in UTC (default: now)")
+    parser.add_argument("--json", action="store_true", help="answer in JSON")
+
+
+def _check(options: argparse.Namespace) -> int:
+    return check(options.config, time.time(), print)
+
+
+def _explain(options: argparse.Namespace) -> int:
+    at = time.time() if options.at is None else options.at
+    return explain_command(
+        options.config, options.cert, options.host, options.path, at, json=options.json, write=print
+    )
+
+
+def _moment(text: str) -> float:
+    """Read a time; one without an offset is in UTC."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        expected = "write it like 2027-01-31 or 2027-01-31T12:00:00Z"
+        raise argparse.ArgumentTypeError(f"{text!a} is no time; {expected}") from None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

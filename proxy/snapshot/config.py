@@ -186,7 +186,7 @@ class Config(_Model):
     """The whole file."""
 
     listen: Some[ListenConfig]
-    trust: Table[TrustConfig] = MappingProxyType({})
+    trust: Table[TrustConfig] = Field(default_factory=lambda: MappingProxyType({}))
     upstreams: Table[UpstreamConfig]
     hosts: Some[HostConfig]
     admin: AdminConfig = AdminConfig()

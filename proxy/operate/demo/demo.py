@@ -41,7 +41,7 @@ class Row:
         request = self.case.request
         host = f" (Host: {request.host})" if request.host else ""
         mark = "ok" if self.fault is None else "FAIL"
-        return (mark, f"{self.case.title}: GET {request.path}{host}", self.case.wanted, str(self.got), self.logged)
+        return (mark, f"{self.case.title}: {request.path}{host}", str(self.case.expected), str(self.got), self.logged)
 
 
 def run_demo(keep: bool, write: Write) -> int:

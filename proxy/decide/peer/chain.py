@@ -7,21 +7,29 @@ signature hashes, the purpose, and the length of the path.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Final
+from math import inf
+from typing import Any, Final
 
+from cryptography.hazmat.bindings.openssl.binding import Binding
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from OpenSSL import crypto
 
 from proxy.decide.facts import Certificate, MalformedCertificateError, read_certificate
+from proxy.decide.text import printable
 from proxy.decide.verdict import Reason, Refused
+
+_lib: Final[Any] = Binding().lib
 
 MAX_INTERMEDIATES: Final = 4
 """Between leaf and anchor. Public PKIs use one or two; each one costs a signature check that a stranger can ask for."""
 
 MIN_RSA_BITS: Final = 2048
 """NIST SP 800-57 part 1: less than 112 bits of security is not acceptable since 2014."""
+
+MAX_SUBJECT: Final = 256
+"""Characters of a subject in a refusal's detail; its holder wrote it, and may have written a lot."""
 
 STRONG_KINDS: Final = frozenset({"RSA", "EC", "Ed25519", "Ed448"})
 STRONG_CURVES: Final = frozenset({"secp256r1", "secp384r1", "secp521r1"})
@@ -44,7 +52,7 @@ REASON_BY_X509_ERROR: Final[dict[int, Reason]] = {
     20: Reason.UNTRUSTED_ISSUER,  # unable to get local issuer certificate
     21: Reason.UNTRUSTED_ISSUER,  # unable to verify the first certificate
     22: Reason.CHAIN_TOO_LONG,
-    24: Reason.UNTRUSTED_ISSUER,  # the issuer is not a CA
+    24: Reason.UNTRUSTED_ISSUER,  # the issuer has no public key
     25: Reason.CHAIN_TOO_LONG,  # path length constraint
     26: Reason.WRONG_PURPOSE,
     27: Reason.UNTRUSTED_ISSUER,
@@ -62,7 +70,7 @@ REASON_BY_X509_ERROR: Final[dict[int, Reason]] = {
     66: Reason.WEAK_KEY,  # leaf key
     67: Reason.WEAK_KEY,  # CA key
     68: Reason.WEAK_KEY,  # CA signature hash
-    79: Reason.UNTRUSTED_ISSUER,  # an issuer without the CA basic constraint
+    79: Reason.UNTRUSTED_ISSUER,  # the issuer is not a CA
 }
 """OpenSSL's X509_V_ERR_* numbers (openssl/x509_vfy.h). What is not listed is ``untrusted-issuer``."""
 
@@ -86,26 +94,30 @@ class Bundle:
     name: str
     anchors: tuple[Certificate, ...]
     require_eku: bool = False
-    store: crypto.X509Store = field(init=False, repr=False)
+    _x509: tuple[crypto.X509, ...] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        """Make the store that OpenSSL looks anchors up in."""
-        object.__setattr__(self, "store", anchor_store(self.anchors))
+        """Hand the anchors to OpenSSL's parser once."""
+        object.__setattr__(self, "_x509", tuple(crypto.X509.from_cryptography(anchor.x509) for anchor in self.anchors))
+
+    def store_at(self, now: float) -> crypto.X509Store:
+        """Make the store that OpenSSL looks anchors up in, for one verification at Unix time ``now``.
+
+        Every anchor ends a chain by itself, be it a root or an intermediate. A store takes its first time only and
+        silently keeps it (``X509_STORE_set1_param`` does not overwrite), so no store is used twice.
+        """
+        store = crypto.X509Store()
+        for anchor in self._x509:
+            store.add_cert(anchor)
+        store.set_flags(crypto.X509StoreFlags.PARTIAL_CHAIN)
+        store.set_time(datetime.fromtimestamp(now, UTC))
+        return store
 
 
 def peer_of(chain: Iterable[Certificate]) -> Peer:
     """Make the Peer of a chain given leaf first."""
     leaf, *rest = chain
     return Peer(leaf, tuple(rest), b"".join(bytes.fromhex(c.fingerprint) for c in (leaf, *rest)))
-
-
-def anchor_store(anchors: Iterable[Certificate]) -> crypto.X509Store:
-    """Make a store in which every anchor ends a chain by itself, be it a root or an intermediate."""
-    store = crypto.X509Store()
-    for anchor in anchors:
-        store.add_cert(crypto.X509.from_cryptography(anchor.x509))
-    store.set_flags(crypto.X509StoreFlags.PARTIAL_CHAIN)
-    return store
 
 
 def verify(peer: Peer, bundle: Bundle, now: float) -> tuple[Certificate, ...] | Refused:
@@ -121,37 +133,53 @@ def verify(peer: Peer, bundle: Bundle, now: float) -> tuple[Certificate, ...] | 
 
 
 def _build(peer: Peer, bundle: Bundle, now: float) -> tuple[Certificate, ...] | Refused:
-    bundle.store.set_time(datetime.fromtimestamp(now, UTC))
-    untrusted = [crypto.X509.from_cryptography(c.x509) for c in peer.intermediates]
-    context = crypto.X509StoreContext(bundle.store, crypto.X509.from_cryptography(peer.leaf.x509), untrusted)
     try:
-        built = context.get_verified_chain()
-    except crypto.X509StoreContextError as fault:
-        code, depth, text = fault.errors
-        return refusal_of(code, depth, text, _subject_of(fault.certificate), peer.leaf)
-    known = {c.der: c for c in (peer.leaf, *peer.intermediates, *bundle.anchors)}
-    try:
+        built = _built_by_openssl(peer, bundle, now)
+        known = {c.der: c for c in (peer.leaf, *peer.intermediates, *bundle.anchors)}
         return tuple(known.get(der) or read_certificate(der) for der in map(_der_of, built))
+    except crypto.X509StoreContextError as fault:
+        return _refusal_of_fault(fault, peer.leaf)
+    except crypto.Error as fault:
+        # OpenSSL is stricter than cryptography in places, such as the string types of a time.
+        return Refused(Reason.MALFORMED_CERTIFICATE, printable(f"OpenSSL cannot read a certificate: {fault}"))
     except MalformedCertificateError as fault:
-        return Refused(Reason.MALFORMED_CERTIFICATE, str(fault))
+        return Refused(Reason.MALFORMED_CERTIFICATE, printable(str(fault)))
+    finally:
+        # A failed signature leaves its errors in this thread's queue, where the next connection would find them.
+        _lib.ERR_clear_error()
+
+
+def _built_by_openssl(peer: Peer, bundle: Bundle, now: float) -> list[crypto.X509]:
+    untrusted = [crypto.X509.from_cryptography(c.x509) for c in peer.intermediates]
+    leaf = crypto.X509.from_cryptography(peer.leaf.x509)
+    return crypto.X509StoreContext(bundle.store_at(now), leaf, untrusted).get_verified_chain()
+
+
+def _refusal_of_fault(fault: crypto.X509StoreContextError, leaf: Certificate) -> Refused:
+    code, depth, text = fault.errors
+    try:
+        failed = read_certificate(_der_of(fault.certificate))
+    except MalformedCertificateError:
+        return refusal_of(code, depth, text, "a certificate that cannot be read", leaf)
+    refusal = refusal_of(code, depth, text, failed.subject, leaf)
+    return replace(refusal, until=failed.not_before) if refusal.reason is Reason.NOT_YET_VALID else refusal
 
 
 def refusal_of(code: int, depth: int, text: str, subject: str, leaf: Certificate) -> Refused:
-    """Translate OpenSSL's verification error ``code`` at ``depth``, met on the certificate named ``subject``."""
+    """Translate OpenSSL's verification error ``code`` at ``depth``, met on the certificate named ``subject``.
+
+    Where an issuer is not yet valid, ``until`` is in the past: when it ends is for the caller to know or to ask again.
+    """
     reason = REASON_BY_X509_ERROR.get(code, Reason.UNTRUSTED_ISSUER)
-    until = leaf.not_before if reason is Reason.NOT_YET_VALID and depth == 0 else float("inf")
-    return Refused(reason, f"{text} (X509 error {code}) at depth {depth}: {subject}", depth, until)
+    until = inf
+    if reason is Reason.NOT_YET_VALID:
+        until = leaf.not_before if depth == 0 else 0.0
+    where = f"{text} (X509 error {code}) at depth {depth}: {printable(subject, MAX_SUBJECT)}"
+    return Refused(reason, where, depth, until)
 
 
 def _der_of(cert: crypto.X509) -> bytes:
     return crypto.dump_certificate(crypto.FILETYPE_ASN1, cert)
-
-
-def _subject_of(cert: crypto.X509) -> str:
-    try:
-        return cert.to_cryptography().subject.rfc4514_string()
-    except ValueError:
-        return "a certificate whose subject cannot be read"
 
 
 def check_length(chain: tuple[Certificate, ...]) -> Refused | None:
@@ -173,7 +201,7 @@ def check_keys(chain: tuple[Certificate, ...]) -> Refused | None:
             or (key.kind == "EC" and key.curve not in STRONG_CURVES)
         )
         if weak:
-            detail = f"key {key} of {cert.subject}; RSA {MIN_RSA_BITS} or EC secp256r1 and up are accepted"
+            detail = f"key {key} of {_who(cert)}; RSA {MIN_RSA_BITS} or EC secp256r1 and up are accepted"
             return Refused(Reason.WEAK_KEY, detail, depth)
     return None
 
@@ -182,7 +210,7 @@ def check_hashes(chain: tuple[Certificate, ...]) -> Refused | None:
     """Refuse signatures over SHA-1 and older; the anchor's own signature proves nothing and is not looked at."""
     for depth, cert in enumerate(chain[:-1]):
         if cert.signature_hash in WEAK_HASHES:
-            detail = f"{cert.subject} is signed with {cert.signature_hash}; SHA-256 and up are accepted"
+            detail = f"{_who(cert)} is signed with {cert.signature_hash}; SHA-256 and up are accepted"
             return Refused(Reason.WEAK_KEY, detail, depth)
     return None
 
@@ -190,15 +218,16 @@ def check_hashes(chain: tuple[Certificate, ...]) -> Refused | None:
 def check_purpose(chain: tuple[Certificate, ...]) -> Refused | None:
     """Ask for clientAuth wherever an extended key usage is present, in every certificate below the anchor.
 
-    RFC 5280, section 4.2.1.12; on CA certificates it is a constraint, as every TLS library reads it. The key usage
-    is what TLS signs with: RFC 8446, section 4.4.2.3.
+    A leaf that is an anchor itself is asked too. RFC 5280, section 4.2.1.12; on CA certificates it is a constraint,
+    as every TLS library reads it. The key usage is what TLS signs with: RFC 8446, section 4.4.2.3.
     """
     leaf = chain[0]
     if not leaf.digital_signature:
-        return Refused(Reason.WRONG_PURPOSE, f"key usage of {leaf.subject} lacks digitalSignature", 0)
-    for depth, cert in enumerate(chain[:-1]):
+        return Refused(Reason.WRONG_PURPOSE, f"key usage of {_who(leaf)} lacks digitalSignature", 0)
+    for depth, cert in enumerate(chain[:-1] or chain):
         if cert.eku is not None and CLIENT_AUTH not in cert.eku:
-            detail = f"extended key usage of {cert.subject} lacks clientAuth (it has {', '.join(sorted(cert.eku))})"
+            has = printable(", ".join(sorted(cert.eku)), MAX_SUBJECT)
+            detail = f"extended key usage of {_who(cert)} lacks clientAuth (it has {has})"
             return Refused(Reason.WRONG_PURPOSE, detail, depth)
     return None
 
@@ -207,5 +236,9 @@ def check_eku_presence(leaf: Certificate, bundle: Bundle) -> Refused | None:
     """With ``require_eku`` a leaf without any extended key usage is refused too."""
     if not bundle.require_eku or leaf.eku is not None:
         return None
-    detail = f"{leaf.subject} has no extended key usage; bundle {bundle.name} asks for one"
+    detail = f"{_who(leaf)} has no extended key usage; bundle {bundle.name} asks for one"
     return Refused(Reason.WRONG_PURPOSE, detail, 0)
+
+
+def _who(cert: Certificate) -> str:
+    return printable(cert.subject, MAX_SUBJECT)

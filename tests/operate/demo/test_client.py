@@ -35,15 +35,19 @@ def server(folder: Path, *, clients: pki.Authority | None, response: bytes = RES
 
 
 def serve_one(listener: socket.socket, context: ssl.SSLContext, response: bytes) -> None:
-    """Take one connection; a client that is refused has got its alert when this returns."""
+    """Take one connection; after a refusal, read until the client closes, lest a reset overtake the alert."""
     raw, _ = listener.accept()
     raw.settimeout(10)
-    try:
-        with context.wrap_socket(raw, server_side=True) as tls:
-            tls.recv(65536)
-            tls.sendall(response)
-    except ssl.SSLError:
-        raw.close()
+    with context.wrap_socket(raw, server_side=True, do_handshake_on_connect=False) as tls:
+        try:
+            tls.do_handshake()
+        except ssl.SSLError:
+            tls.shutdown(socket.SHUT_WR)
+            while tls.recv(65536):
+                pass
+            return
+        tls.recv(65536)
+        tls.sendall(response)
 
 
 def test_the_head_is_written_byte_for_byte() -> None:

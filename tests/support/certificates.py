@@ -94,7 +94,7 @@ def make_leaf(
     added = [(_usage(digital_signature=digital_signature), True), *extensions]
     if names:
         added.append((x509.SubjectAlternativeName(names), False))
-    subject = subject or name(common_name)
+    subject = name(common_name) if subject is None else subject
     return _issue(
         subject, issuer, key, not_before, not_after, added, eku, signature_hash or hashes.SHA256(), serial,
     )

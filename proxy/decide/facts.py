@@ -15,6 +15,16 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 IPAddress = IPv4Address | IPv6Address
 _Extension = TypeVar("_Extension", bound=x509.ExtensionType)
 
+_UNREADABLE = (
+    ValueError,
+    TypeError,
+    UnsupportedAlgorithm,
+    x509.DuplicateExtension,
+    x509.InvalidVersion,
+    x509.UnsupportedGeneralNameType,
+)
+"""What cryptography raises for certificates that it cannot read; most of them are not ValueErrors."""
+
 
 class MalformedCertificateError(ValueError):
     """A certificate that cannot be read; the message says what is wrong with it."""
@@ -70,7 +80,7 @@ def read_certificate(der: bytes) -> Certificate:
     """
     try:
         return _read(x509.load_der_x509_certificate(der), der)
-    except (ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension) as fault:
+    except _UNREADABLE as fault:
         raise MalformedCertificateError(f"the certificate cannot be parsed: {fault}") from fault
 
 

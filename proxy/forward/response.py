@@ -110,12 +110,12 @@ def read_response(raw: bytes, method: bytes) -> ResponseHead:
     except httptools.HttpParserError as fault:
         raise BadResponseError(str(fault.__context__ or fault)) from fault
     head.status = parser.get_status_code()
-    head.keep_alive = parser.should_keep_alive()
-    if not raw.startswith(b"HTTP/1."):
+    head.keep_alive = raw.startswith(b"HTTP/1.1")
+    if not head.keep_alive and not raw.startswith(b"HTTP/1.0"):
         raise BadResponseError("it is not HTTP/1.1 or 1.0")
     head.body = _body_of(head, method)
     if head.options:
-        _drop_options(head)
+        _read_options(head)
     return head
 
 
@@ -129,9 +129,10 @@ def _body_of(head: ResponseHead, method: bytes) -> Body:
     return Body.LENGTH if head.length else Body.NONE
 
 
-def _drop_options(head: ResponseHead) -> None:
-    """Drop the fields that Connection names."""
+def _read_options(head: ResponseHead) -> None:
+    """Take the options of Connection, and drop the fields that they name (RFC 9110, section 7.6.1)."""
     named = {token.strip(b" \t") for token in head.options.split(b",")}
+    head.keep_alive = b"close" not in named and (head.keep_alive or b"keep-alive" in named)
     if named <= {b"", b"close", b"keep-alive"}:
         return
     lines = head.lines

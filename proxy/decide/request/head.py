@@ -203,7 +203,6 @@ def read_head(raw: bytes, max_fields: int) -> RequestHead | Refused:
         return Refused(Reason.BAD_REQUEST, _cause(fault))
     head.method = parser.get_method()
     head.version = parser.get_http_version()
-    head.keep_alive = parser.should_keep_alive()
     try:
         _check_framing(head, raw)
         return _check_target(head) or head
@@ -229,21 +228,26 @@ def _check_framing(head: RequestHead, raw: bytes) -> None:
         raise _Fault("the body's length is given more than once")
     if head.chunked and version == "1.0":
         raise _Fault("a chunked body in HTTP/1.0")
+    head.keep_alive = version == "1.1"
     if head.connection is not None:
         _read_connection(head, head.connection)
 
 
 def _read_connection(head: RequestHead, value: bytes) -> None:
-    """Take the options of Connection (RFC 9110, section 7.6.1), and drop the fields that they name."""
-    if value.lower() in (b"close", b"keep-alive", b""):
+    """Take the options of Connection (RFC 9110, section 7.6.1), and drop the fields that they name.
+
+    Persistence is RFC 9112, section 9.3. (llhttp forgets these options as soon as the message is complete.)
+    """
+    value = value.lower()
+    if value in (b"close", b"keep-alive", b""):
+        head.keep_alive = value == b"keep-alive" or (head.keep_alive and not value)
         return
     if _TOKEN_LIST.fullmatch(value) is None:
         raise _Fault(f"the Connection field {_show(value)} is not a list of names")
-    head.options = frozenset(token.strip(b" \t") for token in value.lower().split(b","))
+    head.options = frozenset(token.strip(b" \t") for token in value.split(b","))
     head.lines = drop_named(head.lines, head.options)
     head.from_admitted = drop_named(head.from_admitted, head.options)
-    if b"close" in head.options:
-        head.keep_alive = False
+    head.keep_alive = b"close" not in head.options and (head.keep_alive or b"keep-alive" in head.options)
 
 
 def drop_named(lines: list[bytes], names: frozenset[bytes]) -> list[bytes]:

@@ -114,9 +114,9 @@ def test_values_of_a_name_are_escaped(value: str, shown: str) -> None:
     assert values.distinguished_name(name(value)) == f"CN={shown}"
 
 
-@given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=64))
+@given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=16))
 def test_an_escaped_name_reads_as_it_was(value: str) -> None:
-    """The escapes are those of the grammar: an RFC 4514 parser gets the value back."""
+    """The escapes are those of the grammar: an RFC 4514 parser (which takes 64 octets) gets the value back."""
     parsed = x509.Name.from_rfc4514_string(values.distinguished_name(name(value)))
     assert [attribute.value for attribute in parsed] == [value]
 

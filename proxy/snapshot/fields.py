@@ -110,6 +110,7 @@ _PATH_FAULTS: Final[tuple[tuple[re.Pattern[str], str], ...]] = (
     (re.compile(r"[?#]"), "a path has no query (?) and no fragment (#)"),
     (re.compile(r"%"), "a path is written in plain text, without percent-encoding"),
     (re.compile(r"\\"), "a path has no backslash: apps disagree about its meaning"),
+    (re.compile(r";"), "a path has no parameters (;): apps that cut them off would see another path"),
     (re.compile(r"//"), "a path has no empty segment (//)"),
     (re.compile(r"/\.{1,2}(?:/|\Z)"), "a path has no dot segments (/./ or /../)"),
 )

@@ -1,7 +1,7 @@
 # Needs nothing but make and a Python of 3.11 or newer; the rest goes into $(VENV).
 PYTHON ?= python3
 VENV ?= .venv
-PYTEST_ARGS ?= -n 2
+PYTEST_ARGS ?=
 
 .PHONY: demo test check clean
 

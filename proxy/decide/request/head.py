@@ -222,8 +222,8 @@ def _check_framing(head: RequestHead, raw: bytes) -> None:
         raise _Fault(f"HTTP version {version}")
     if not raw.startswith(b"%b %b HTTP/" % (head.method, head.url)):
         raise _Fault("the request line is not separated by single spaces")
-    if head.host is None:
-        raise _Fault("there is no Host field")
+    if not head.host:
+        raise _Fault("there is no Host field, or an empty one")
     if head.own_lengths > 1:
         raise _Fault("the body's length is given more than once")
     if head.chunked and version == "1.0":
@@ -262,6 +262,8 @@ def drop_named(lines: list[bytes], names: frozenset[bytes]) -> list[bytes]:
 def _check_target(head: RequestHead) -> Refused | None:
     """Bring the target into origin-form (RFC 9112, section 3.2) and read its path."""
     target = head.url
+    if head.method == b"CONNECT":
+        raise _Fault("CONNECT, which only a forward proxy answers")
     if not target.startswith(b"/"):
         target = _origin_form(head, target)
     if b"#" in target:
@@ -276,7 +278,7 @@ def _check_target(head: RequestHead) -> Refused | None:
 
 def _origin_form(head: RequestHead, target: bytes) -> bytes:
     match = _ABSOLUTE.fullmatch(target)
-    if match is None or head.method == b"CONNECT":
+    if match is None:
         raise _Fault(f"request target {_show(target)}; a path or an http(s) URL is expected")
     if match[1].lower() != (head.host or b"").lower():
         raise _Fault(f"the request target names {_show(match[1])}, the Host field {_show(head.host or b'')}")

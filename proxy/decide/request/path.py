@@ -40,10 +40,15 @@ def _all_readings(path: bytes) -> tuple[str, ...] | Refused:
         fault = _ambiguity(view, path)
         if fault is not None:
             return Refused(Reason.AMBIGUOUS_PATH, f"{fault} in the path {_show(path)}")
-    plain = once.decode("utf-8", "surrogateescape")
-    bare = _PARAMETERS.sub("", plain)
-    views = (plain, bare, _SLASHES.sub("/", plain), _SLASHES.sub("/", bare), twice.decode("utf-8", "surrogateescape"))
+    views = _spellings(once) + (_spellings(twice) if twice != once else ())
     return tuple(dict.fromkeys(view if view.startswith("/") else "/" + view for view in views))
+
+
+def _spellings(decoded: bytes) -> tuple[str, ...]:
+    """Return a decoded path as it is, without ``;parameters``, and both with slashes merged."""
+    plain = decoded.decode("utf-8", "surrogateescape")
+    bare = _PARAMETERS.sub("", plain)
+    return plain, bare, _SLASHES.sub("/", plain), _SLASHES.sub("/", bare)
 
 
 def _ambiguity(view: bytes, path: bytes) -> str | None:

@@ -66,7 +66,7 @@ class ChunkedDecoder:
 
     def _hold(self, start: bytes) -> None:
         limit = MAX_TRAILERS if self._left == self._TRAILER_SECTION else MAX_SIZE_LINE
-        if len(start) > limit:
+        if len(start) > limit + 1:  # the CR of its end may be there already
             raise ChunkedError(f"a line of the chunked coding is longer than {limit} octets")
         self._held = start
 

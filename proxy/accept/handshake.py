@@ -11,7 +11,7 @@ from typing import Final
 
 from OpenSSL import SSL
 
-from proxy.accept.tls import TlsError
+from proxy.accept.tls import LIBRARY_SSL, TlsError
 from proxy.decide.facts import Certificate, MalformedCertificateError, read_certificate
 from proxy.decide.peer.chain import Peer, peer_of, refusal_of
 from proxy.decide.peer.verdicts import Verdicts
@@ -51,7 +51,6 @@ REASON_BY_TLS_ERROR: Final[Mapping[int, Reason]] = {
 
 _LIBRARY_ASN1: Final = 13
 _LIBRARY_X509: Final = 11
-_LIBRARY_SSL: Final = 20
 _FIRST_ALERT: Final = 1000
 """SSL_R_* numbers from here on are alerts that the peer sent."""
 
@@ -147,7 +146,7 @@ class Handshake:
         try:
             peer = self._facts.peer(digests, der)
         except MalformedCertificateError as fault:
-            self.refusal = Refused(Reason.MALFORMED_CERTIFICATE, str(fault))
+            self.refusal = Refused(Reason.MALFORMED_CERTIFICATE, f"{fault} (leaf sha256:{digests[0].hex()})")
             return _X509_REJECTED
         self.leaf = peer.leaf
         verdict = self._verdicts.judge_any(peer, self.host.gates, self._now())
@@ -172,7 +171,7 @@ class Handshake:
             return Refused(Reason.MALFORMED_CERTIFICATE, f"the certificate message cannot be read: {error}")
         if error.library == 0:
             return Refused(Reason.CLIENT_ABORTED, str(error))
-        if error.library == _LIBRARY_SSL and error.reason >= _FIRST_ALERT:
+        if error.library == LIBRARY_SSL and error.reason >= _FIRST_ALERT:
             return _client_alert(error.reason - _FIRST_ALERT, str(error))
         reason = REASON_BY_TLS_ERROR.get(error.reason, Reason.BAD_HANDSHAKE)
         return Refused(reason, f"{error} (TLS error {error.reason})")

@@ -32,6 +32,10 @@ _ERROR_WANT_WRITE: Final = 3
 _ERROR_ZERO_RETURN: Final = 6
 _LIBRARY_SHIFT: Final = 23  # ERR_GET_LIB, a macro that the binding leaves out
 _LIBRARY_MASK: Final = 0xFF
+LIBRARY_SSL: Final = 20
+_FIRST_COMMON: Final = 0x80000
+"""Reasons from here on (ERR_RFLAG_COMMON) only name the library that failed, such as ``ASN1 lib``."""
+
 _SNI_HOST_NAME: Final = 0
 _SNI_OK: Final = 0
 _SNI_ALERT: Final = 2
@@ -194,14 +198,27 @@ class ListenerContext:
 
 
 def _take_error() -> TlsError:
-    """Empty OpenSSL's error queue; its first entry is the cause."""
-    code = lib.ERR_get_error()
-    lib.ERR_clear_error()
-    if code == 0:
+    """Empty OpenSSL's error queue. Its first entry is the cause, unless TLS has a word of its own for it.
+
+    A wrong signature is first of all a provider's failure; that it was the client's proof is said by TLS.
+    """
+    codes = []
+    while code := lib.ERR_get_error():
+        codes.append(code)
+    if not codes:
         return TlsError(0, 0, "unexpected end of the TLS stream")
-    words = lib.ERR_reason_error_string(code)
+    cause = next((code for code in codes if _is_of_tls(code)), codes[0])
+    words = lib.ERR_reason_error_string(cause)
     text = "no text" if words == ffi.NULL else _text(words)
-    return TlsError(code >> _LIBRARY_SHIFT & _LIBRARY_MASK, lib.ERR_GET_REASON(code), text)
+    return TlsError(_library(cause), lib.ERR_GET_REASON(cause), text)
+
+
+def _is_of_tls(code: int) -> bool:
+    return _library(code) == LIBRARY_SSL and lib.ERR_GET_REASON(code) < _FIRST_COMMON
+
+
+def _library(code: int) -> int:
+    return code >> _LIBRARY_SHIFT & _LIBRARY_MASK
 
 
 def _text(pointer: Any) -> str:

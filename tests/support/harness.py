@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from OpenSSL import SSL, crypto
+from OpenSSL import SSL
 
 from proxy.operate.demo.pki import Credential
 
@@ -129,20 +129,21 @@ class TlsClient:
     def __init__(
         self, port: int, sni: str | None, credential: Credential | None = None, *, tls12: bool = False,
         prepare: Callable[[SSL.Context], None] | None = None, alpn: list[bytes] | None = None,
+        source: str = "127.0.0.1",
     ) -> None:  # fmt: skip
         context = SSL.Context(SSL.TLS_CLIENT_METHOD)
         if tls12:
             context.set_max_proto_version(SSL.TLS1_2_VERSION)
         if credential is not None:
-            context.use_certificate(crypto.X509.from_cryptography(credential.certificate))
+            context.use_certificate(credential.certificate)
             for issuer in credential.chain[1:]:
-                context.add_extra_chain_cert(crypto.X509.from_cryptography(issuer))
-            context.use_privatekey(crypto.PKey.from_cryptography_key(credential.key))
+                context.add_extra_chain_cert(issuer)
+            context.use_privatekey(credential.key)
         if alpn is not None:
             context.set_alpn_protos(alpn)
         if prepare is not None:
             prepare(context)
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE, source_address=(source, 0))
         self.tls = SSL.Connection(context, None)
         if sni is not None:
             self.tls.set_tlsext_host_name(sni.encode())

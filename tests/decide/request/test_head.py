@@ -22,6 +22,12 @@ def read(raw: bytes) -> RequestHead:
     return head
 
 
+def forwarded(head: RequestHead, *, admitted: bool = True) -> list[bytes]:
+    """Return the client's field lines as the app gets them, without those that the proxy writes itself."""
+    lines = render(head, b"", b"192.0.2.1", b"id-1", admitted=admitted).split(b"\r\n")
+    return lines[2 : next(place for place, line in enumerate(lines) if line.startswith(b"X-Forwarded-For: "))]
+
+
 def with_fields(fields: bytes, line: bytes = b"GET / HTTP/1.1", host: bytes = HOST) -> bytes:
     """Write a head around ``fields``."""
     return line + b"\r\n" + host + fields + b"\r\n"
@@ -117,6 +123,8 @@ BAD_LINES = {
     "NUL behind the version": b"GET / HTTP/1.1\x00",
     "bare LF": b"GET / HTTP/1.1\nX-A: b",
     "LF before the line": b"\nGET / HTTP/1.1",
+    "CR before the line": b"\rGET / HTTP/1.1",
+    "LF LF before the line": b"\n\nGET / HTTP/1.1",
     "empty line before the line": b"\r\nGET / HTTP/1.1",
     "fragment": b"GET /a#b HTTP/1.1",
     "fragment in the query": b"GET /a?b#c HTTP/1.1",
@@ -249,14 +257,13 @@ def test_hop_by_hop_fields_are_dropped(line: bytes, change: type[bytes]) -> None
     """RFC 9110, section 7.6.1."""
     name, _, value = line.partition(b":")
     head = read(with_fields(change(name) + b":" + value + b"\r\n"))
-    assert head.lines == []
-    assert head.from_admitted == []
+    assert forwarded(head) == []
 
 
 def test_an_upgrade_is_an_ordinary_request() -> None:
     """Upgrade is dropped, so the app answers as if it had not been asked."""
     head = read(with_fields(b"Upgrade: websocket\r\nConnection: upgrade\r\nX-A: b\r\n"))
-    assert head.lines == [b"X-A", b": ", b"b", b"\r\n"]
+    assert forwarded(head) == [b"X-A: b"]
     assert head.keep_alive
 
 
@@ -265,9 +272,7 @@ def test_fields_that_connection_names_are_dropped() -> None:
     head = read(
         with_fields(b"X-Drop: 1\r\nx-drop: 2\r\nX-Keep: 3\r\nForwarded: for=x\r\nConnection: x-DROP, forwarded\r\n")
     )
-    assert head.lines == [b"X-Keep", b": ", b"3", b"\r\n"]
-    assert head.from_admitted == []
-    assert head.options == {b"x-drop", b"forwarded"}
+    assert forwarded(head) == [b"X-Keep: 3"]
 
 
 def test_connection_cannot_name_what_the_proxy_itself_reads() -> None:
@@ -292,8 +297,8 @@ def test_look_alikes_of_own_fields_are_dropped(line: bytes) -> None:
         assert isinstance(read_head(with_fields(line + b"\r\n"), FIELDS), Refused)
         return
     head = read(with_fields(line + b"\r\n"))
-    assert (head.lines, head.from_admitted) == ([], [])
-    assert (head.length, head.chunked, head.forwarded_for, head.request_id) == (0, False, b"", None)
+    assert forwarded(head) == []
+    assert (head.length, head.chunked, head.forwarded_for, head.request_id or None) == (0, False, b"", None)
 
 
 def test_forwarded_for_and_its_kin_are_joined() -> None:
@@ -308,16 +313,18 @@ def test_forwarded_for_and_its_kin_are_joined() -> None:
         (b"", None),
         (b"X-Request-Id: 4bf92f35:77b/a.b+c=_@-1\r\n", b"4bf92f35:77b/a.b+c=_@-1"),
         (b"X-Request-Id: " + b"a" * MAX_REQUEST_ID + b"\r\n", b"a" * MAX_REQUEST_ID),
-        (b"X-Request-Id: " + b"a" * (MAX_REQUEST_ID + 1) + b"\r\n", b""),
-        (b"X-Request-Id: a b\r\n", b""),
-        (b'X-Request-Id: a"b\r\n', b""),
-        (b"X-Request-Id:\r\n", b""),
-        (b"X-Request-Id: a\r\nX-Request-Id: a\r\n", b""),
+        (b"X-Request-Id: " + b"a" * (MAX_REQUEST_ID + 1) + b"\r\n", None),
+        (b"X-Request-Id: a b\r\n", None),
+        (b'X-Request-Id: a"b\r\n', None),
+        (b"X-Request-Id:\r\n", None),
+        (b"X-Request-Id: a\r\nX-Request-Id: a\r\n", None),
+        (b"X-Request-Id: a\r\n" * 3, None),
+        (b"X-Request-Id: a b\r\nX-Request-Id: a\r\n", None),
     ],
 )
 def test_a_request_id_is_taken_only_where_it_is_one(fields: bytes, request_id: bytes | None) -> None:
     """It is copied into log lines and headers; anything odd is replaced, not refused."""
-    assert read(with_fields(fields)).request_id == request_id
+    assert (read(with_fields(fields)).request_id or None) == request_id
 
 
 @pytest.mark.parametrize("value", [b"100-continue", b"100-Continue", b"100-CONTINUE "])
@@ -361,8 +368,10 @@ def test_what_is_forwarded_reads_as_it_was_read(fields: list[tuple[bytes, bytes]
     """Written anew, a head has the same fields in the same order, and the same framing."""
     lines = [b"%b: %b" % field for field in fields] + [framing] * bool(framing)
     first = read(with_fields(b"".join(line + b"\r\n" for line in lines), b"POST /a?b HTTP/1.1"))
-    again = read(render(first, b"", b"192.0.2.1", b"id-1", admitted=False))
-    assert again.lines == first.lines == [part for name, value in fields for part in (name, b": ", value, b"\r\n")]
+    written = render(first, b"", b"192.0.2.1", b"id-1", admitted=False)
+    again = read(written)
+    assert forwarded(again)[: len(fields)] == forwarded(first) == [b"%b: %b" % field for field in fields]
     assert (again.method, again.target, again.host) == (first.method, first.target, first.host)
-    assert (again.length, again.chunked, again.own_lengths) == (first.length, first.chunked, first.own_lengths)
+    assert (again.length, again.chunked) == (first.length, first.chunked)
+    assert [line.startswith(b"Content-Length") for line in lines].count(True) == written.count(b"\r\nContent-Length: ")
     assert (again.forwarded_for, again.request_id, again.via) == (b"192.0.2.1", b"id-1", b"1.1 originward")

@@ -12,7 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from proxy.decide.request.admit import find_route
-from proxy.decide.request.head import RequestHead
+from proxy.decide.request.head import RequestHead, read_head
 from proxy.decide.request.path import readings
 from proxy.decide.request.route import ClientCertificate, Host, Route
 from proxy.decide.verdict import Reason, Refused
@@ -26,8 +26,9 @@ def route_of(path: bytes) -> Route | Refused:
     paths = readings(path)
     if isinstance(paths, Refused):
         return paths
-    head = RequestHead()
-    head.target, head.paths = path, paths
+    head = read_head(b"GET / HTTP/1.1\r\nHost: x.example\r\n\r\n", 8)
+    assert isinstance(head, RequestHead)
+    head.paths = paths
     return find_route(head, HOST)
 
 

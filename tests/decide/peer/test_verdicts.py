@@ -1,0 +1,104 @@
+"""The memo: each certificate is judged once per gate, until the clock changes the answer."""
+
+from __future__ import annotations
+
+import pytest
+
+from proxy.decide.peer import verdicts as module
+from proxy.decide.peer.chain import Bundle, Peer, peer_of
+from proxy.decide.peer.gate import Gate, judge
+from proxy.decide.peer.policy.san_dns import SanDns
+from proxy.decide.peer.verdicts import Verdicts
+from proxy.decide.verdict import Admitted, Reason, Refused, Verdict
+from tests.support.certificates import DAY, NOW, make_ca, make_leaf
+
+_CDN, _OTHER = make_ca("CDN"), make_ca("Other")
+_CDN_GATE = Gate(Bundle("cdn", (_CDN.certificate,)))
+_OTHER_GATE = Gate(Bundle("other", (_OTHER.certificate,)))
+_NAMED_GATE = Gate(Bundle("cdn", (_CDN.certificate,)), (SanDns.from_setting(["*.partner.example"]),))
+_EDGE = peer_of([make_leaf(_CDN, dns=["edge.cdn.example"], not_after=NOW + DAY).certificate])
+_EARLY = peer_of([make_leaf(_CDN, not_before=NOW + DAY, not_after=NOW + 2 * DAY).certificate])
+
+
+@pytest.fixture
+def judged(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Peer, Gate]]:
+    """Record what is judged anew."""
+    calls: list[tuple[Peer, Gate]] = []
+
+    def recording(peer: Peer, gate: Gate, now: float) -> Verdict:
+        calls.append((peer, gate))
+        return judge(peer, gate, now)
+
+    monkeypatch.setattr(module, "judge", recording)
+    return calls
+
+
+def test_a_verdict_is_remembered(judged: list[tuple[Peer, Gate]]) -> None:
+    """By certificate, not by connection; admissions and refusals alike."""
+    memo = Verdicts(16)
+    again = peer_of([_EDGE.leaf])
+    assert memo.judge(_EDGE, _CDN_GATE, NOW) is memo.judge(again, _CDN_GATE, NOW + 1)
+    assert memo.judge(_EDGE, _OTHER_GATE, NOW) is memo.judge(again, _OTHER_GATE, NOW + 1)
+    assert judged == [(_EDGE, _CDN_GATE), (_EDGE, _OTHER_GATE)]
+
+
+def test_other_intermediates_are_another_client(judged: list[tuple[Peer, Gate]]) -> None:
+    """What was sent with the leaf is part of what was judged."""
+    memo = Verdicts(16)
+    longer = peer_of([_EDGE.leaf, _CDN.certificate])
+    memo.judge(_EDGE, _CDN_GATE, NOW)
+    memo.judge(longer, _CDN_GATE, NOW)
+    assert len(judged) == len(memo) == 2
+
+
+def test_an_admission_ends_with_the_certificate(judged: list[tuple[Peer, Gate]]) -> None:
+    """At that very second it is judged again, and refused."""
+    memo = Verdicts(16)
+    assert isinstance(memo.judge(_EDGE, _CDN_GATE, NOW), Admitted)
+    assert isinstance(memo.judge(_EDGE, _CDN_GATE, NOW + DAY - 1), Admitted)
+    assert len(judged) == 1
+    expired = memo.judge(_EDGE, _CDN_GATE, NOW + DAY + 1)
+    assert isinstance(expired, Refused)
+    assert expired.reason is Reason.EXPIRED
+    assert len(judged) == 2
+
+
+def test_a_refusal_ends_when_the_certificate_starts(judged: list[tuple[Peer, Gate]]) -> None:
+    """Not-yet-valid is not for ever."""
+    memo = Verdicts(16)
+    early = memo.judge(_EARLY, _CDN_GATE, NOW)
+    assert isinstance(early, Refused)
+    assert early.reason is Reason.NOT_YET_VALID
+    assert memo.judge(_EARLY, _CDN_GATE, NOW + 1) is early
+    assert isinstance(memo.judge(_EARLY, _CDN_GATE, NOW + DAY + 1), Admitted)
+    assert len(judged) == 2
+
+
+def test_the_memo_is_bounded_and_forgets_the_oldest(judged: list[tuple[Peer, Gate]]) -> None:
+    """A stranger with many certificates costs time, not memory."""
+    memo = Verdicts(3)
+    peers = [peer_of([make_leaf(_CDN, f"c{number}").certificate]) for number in range(4)]
+    for peer in peers:
+        memo.judge(peer, _CDN_GATE, NOW)
+    assert len(memo) == 3
+    memo.judge(peers[3], _CDN_GATE, NOW)
+    assert len(judged) == 4
+    memo.judge(peers[0], _CDN_GATE, NOW)
+    assert len(judged) == 5
+    assert len(memo) == 3
+
+
+@pytest.mark.parametrize(
+    ("gates", "reason"),
+    [
+        ([_CDN_GATE, _OTHER_GATE], None),
+        ([_OTHER_GATE, _NAMED_GATE, _CDN_GATE], None),
+        ([_OTHER_GATE], Reason.UNTRUSTED_ISSUER),
+        ([_OTHER_GATE, _NAMED_GATE], Reason.NAME_NOT_ALLOWED),
+        ([_NAMED_GATE, _OTHER_GATE], Reason.NAME_NOT_ALLOWED),
+    ],
+)
+def test_any_gate_admits_and_the_most_telling_refusal_is_given(gates: list[Gate], reason: Reason | None) -> None:
+    """That another bundle does not know the chain is no news where one does."""
+    verdict = Verdicts(16).judge_any(_EDGE, gates, NOW)
+    assert (verdict.reason if isinstance(verdict, Refused) else None) is reason

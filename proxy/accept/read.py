@@ -10,6 +10,7 @@ from proxy.decide.request.head import RequestHead, read_head
 from proxy.decide.verdict import Reason, Refused
 
 _END_OF_HEAD: Final = b"\r\n\r\n"
+_NOT_FOUND: Final = 3  # find()'s -1 and the length of what was looked for
 
 
 class Reading(Enum):
@@ -20,6 +21,10 @@ class Reading(Enum):
     CHUNKED = auto()
     WAIT = auto()
     STOPPED = auto()
+
+
+_HEAD: Final = Reading.HEAD
+_WAIT: Final = Reading.WAIT
 
 
 class Requests(Protocol):
@@ -45,13 +50,14 @@ class RequestReader:
     ``crowded`` says when that is enough. ``max_head`` is in octets.
     """
 
-    __slots__ = ("_buffer", "_chunks", "_left", "_max_fields", "_max_head", "_pumping", "_requests", "state")
+    __slots__ = ("_blank", "_buffer", "_chunks", "_left", "_max_fields", "_max_head", "_pumping", "_requests", "state")
 
     def __init__(self, requests: Requests, max_head: int, max_fields: int) -> None:
         self.state = Reading.HEAD
         self._requests = requests
         self._max_head = max_head
         self._max_fields = max_fields
+        self._blank = False
         self._buffer = b""
         self._chunks: ChunkedDecoder | None = None
         self._left = 0
@@ -70,7 +76,7 @@ class RequestReader:
     @property
     def in_head(self) -> bool:
         """Whether a head has begun and is not complete."""
-        return self.state is Reading.HEAD and bool(self._buffer)
+        return self.state is _HEAD and bool(self._buffer)
 
     @property
     def in_body(self) -> bool:
@@ -87,6 +93,7 @@ class RequestReader:
     def next(self) -> None:
         """Read the next request: the answer to the last one is complete, and so is its body."""
         self.state = Reading.HEAD
+        self._blank = False
         self._pump()
 
     def stop(self) -> None:
@@ -100,48 +107,31 @@ class RequestReader:
             return
         self._pumping = True
         try:
-            while self._buffer and self._step():
-                pass
+            while self._buffer:
+                state = self.state
+                if state is _HEAD:
+                    if not self._step_head():
+                        break
+                elif state is _WAIT or not self._step_body():
+                    break
         finally:
             self._pumping = False
 
-    def _step(self) -> bool:
-        """Read one head or one piece of a body; return whether there may be more to read."""
-        state = self.state
-        if state is Reading.HEAD:
-            return self._step_head()
-        if state is Reading.LENGTH:
-            return self._step_length()
-        if state is Reading.CHUNKED:
-            return self._step_chunked()
-        return False
-
     def _step_head(self) -> bool:
+        """Read one head; return whether there may be more to read."""
         buffer = self._buffer
-        if buffer.startswith(b"\r\n"):  # RFC 9112, section 2.2: some clients end a body with one too many
-            buffer = self._buffer = buffer[2:]
-        end = buffer.find(_END_OF_HEAD)
-        if end < 0:
-            if len(buffer) > self._max_head:
-                self._refuse(Reason.HEAD_TOO_LARGE, f"the head is longer than {self._max_head} octets")
-            return False
-        end += len(_END_OF_HEAD)
-        if end > self._max_head:
-            self._refuse(Reason.HEAD_TOO_LARGE, f"the head is longer than {self._max_head} octets")
-            return False
+        end = buffer.find(_END_OF_HEAD) + 4
         if end == len(buffer):
-            raw, self._buffer = buffer, b""
-        else:
-            raw, self._buffer = buffer[:end], buffer[end:]
-        head = read_head(raw, self._max_fields)
+            self._buffer = b""
+        elif end > _NOT_FOUND:
+            buffer, self._buffer = buffer[:end], buffer[end:]
+        if end > self._max_head or end <= _NOT_FOUND:
+            return self._no_head(end)
+        head = read_head(buffer.removeprefix(b"\r\n"), self._max_fields)
         if isinstance(head, Refused):
             self.stop()
             self._requests.request_refused(head)
             return False
-        self._begin_body(head)
-        return True
-
-    def _begin_body(self, head: RequestHead) -> None:
         if head.chunked:
             self.state = Reading.CHUNKED
             self._chunks = ChunkedDecoder()
@@ -149,8 +139,21 @@ class RequestReader:
             self.state = Reading.LENGTH
             self._left = head.length
         else:
-            self.state = Reading.WAIT
+            self.state = _WAIT
         self._requests.request_head(head)
+        return True
+
+    def _no_head(self, end: int) -> bool:
+        """Wait for the rest of a head, or refuse what is too long."""
+        if end > self._max_head or len(self._buffer) > self._max_head:
+            self._refuse(Reason.HEAD_TOO_LARGE, f"the head is longer than {self._max_head} octets")
+        return False
+
+    def _step_body(self) -> bool:
+        """Read one piece of a body; return whether there may be more to read."""
+        if self.state is Reading.LENGTH:
+            return self._step_length()
+        return self.state is Reading.CHUNKED and self._step_chunked()
 
     def _step_length(self) -> bool:
         piece = self._buffer[: self._left]

@@ -29,7 +29,7 @@ from proxy.observe.fields import certificate_fields
 from proxy.observe.log import Log
 from proxy.observe.metrics import Metrics, RouteMetrics
 from proxy.snapshot.model import Snapshot
-from proxy.snapshot.tls import base_context
+from proxy.snapshot.tls import listener_context
 
 TICK: Final = 0.25
 """Seconds between looks at the clock: the precision of every time-out, and of ``now`` in every verdict."""
@@ -85,7 +85,7 @@ class House:
         limits = snapshot.config.limits
         self.admission = Admission(AdmissionLimits(limits.connections, limits.handshakes, limits.handshake_rate))
         self.handshake_timeout = limits.handshake_timeout
-        self.listener = ListenerContext(base_context())
+        self.listener = ListenerContext(listener_context())
         self.facts = Facts()
         self.draining = False
         self.clock = loop.time()

@@ -36,6 +36,7 @@ LIBRARY_SSL: Final = 20
 _FIRST_COMMON: Final = 0x80000
 """Reasons from here on (ERR_RFLAG_COMMON) only name the library that failed, such as ``ASN1 lib``."""
 
+_NO_TICKET: Final = lib.SSL_OP_NO_TICKET
 _SNI_HOST_NAME: Final = 0
 _SNI_OK: Final = 0
 _SNI_ALERT: Final = 2
@@ -232,6 +233,7 @@ def _note(_kind: Any, fault: BaseException, _trace: Any) -> None:
 @ffi.callback("int(SSL *, int *, void *)", error=_SNI_ALERT, onerror=_note)  # type: ignore[untyped-decorator]
 def _on_server_name(ssl: Any, _alert: Any, _arg: Any) -> int:
     """Switch to the host's context, or refuse with unrecognized_name (OpenSSL's default alert here)."""
+    lib.SSL_set_options(ssl, _NO_TICKET)  # here, or TLS 1.3 sends some: see snapshot/tls.py
     name = lib.SSL_get_servername(ssl, _SNI_HOST_NAME)
     chosen = _current.choose(None if name == ffi.NULL else ffi.string(name))
     if chosen is None:

@@ -32,6 +32,7 @@ MODE_RELEASE_BUFFERS: Final = 16
 MODE_PARTIAL_WRITE: Final = 1
 """SSL_MODE_ENABLE_PARTIAL_WRITE, which pyOpenSSL turns on: a write would stop silently after 16 KiB."""
 
+_OPTIONS: Final = SSL.OP_NO_RENEGOTIATION | SSL.OP_NO_COMPRESSION | SSL.OP_CIPHER_SERVER_PREFERENCE
 _ALPN_OK: Final = 0
 _ALPN_ALERT: Final = 2
 
@@ -48,7 +49,7 @@ def build_context(
 
     Raises ValueError where OpenSSL refuses the certificate or the key.
     """
-    context = base_context()
+    context = _base_context()
     try:
         _present(context, chain, key)
     except SSL.Error as fault:
@@ -57,13 +58,25 @@ def build_context(
     return context
 
 
-def base_context() -> SSL.Context:
-    """Make a context without certificate or anchors; a connection starts on it until its SNI is known."""
+def listener_context() -> SSL.Context:
+    """Make the context that a connection starts on until its SNI is known.
+
+    It leaves tickets to the server name callback, which turns them off for each connection. With OP_NO_TICKET from
+    the start TLS 1.3 would still send two that no cache stands behind, for clients to keep and to offer in vain; the
+    binding has no SSL_CTX_set_num_tickets. As none is ever issued, none can be taken.
+    """
+    return _context(_OPTIONS)
+
+
+def _base_context() -> SSL.Context:
+    """Make a host's context, still without certificate and anchors."""
+    return _context(_OPTIONS | SSL.OP_NO_TICKET)
+
+
+def _context(options: int) -> SSL.Context:
     context = SSL.Context(SSL.TLS_SERVER_METHOD)
     context.set_min_proto_version(SSL.TLS1_2_VERSION)
-    context.set_options(
-        SSL.OP_NO_TICKET | SSL.OP_NO_RENEGOTIATION | SSL.OP_NO_COMPRESSION | SSL.OP_CIPHER_SERVER_PREFERENCE
-    )
+    context.set_options(options)
     context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
     context.set_mode(MODE_NO_AUTO_CHAIN | MODE_RELEASE_BUFFERS)
     context.clear_mode(MODE_PARTIAL_WRITE)

@@ -100,6 +100,7 @@ class Arrival(asyncio.Protocol):
         if answer_:
             self.transport.write(answer_)
         if done:
+            self.handshake.complete(self.session)
             self._over = True
             self._door.left(self)
             self._door.established(self)

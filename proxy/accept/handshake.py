@@ -7,11 +7,12 @@ ends the handshake; one that some route could is judged again, for that route, w
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Final
 
 from OpenSSL import SSL
 
-from proxy.accept.tls import LIBRARY_SSL, TlsError
+from proxy.accept.tls import LIBRARY_SSL, Session, TlsError
 from proxy.decide.facts import Certificate, MalformedCertificateError, read_certificate
 from proxy.decide.peer.chain import Peer, peer_of, refusal_of
 from proxy.decide.peer.verdicts import Verdicts
@@ -20,6 +21,9 @@ from proxy.decide.verdict import Reason, Refused
 
 MAX_CERTIFICATES: Final = 20_000
 """Certificates of verified chains that are kept parsed; the oldest goes first."""
+
+MAX_SENT_ALONG: Final = 16
+"""Certificates looked at beside a verified chain: clients send two or three, and some a whole bundle."""
 
 _X509_REJECTED: Final = 28
 X509_ERROR_BY_REASON: Final[Mapping[Reason, int]] = {
@@ -80,6 +84,17 @@ class Facts:
                 del self._peers[next(iter(self._peers))]
             self._peers[key] = peer
         return peer
+
+    def widened(self, peer: Peer, digests: list[bytes], der: Callable[[int], bytes]) -> Peer:
+        """Return ``peer`` with what else its client sent; a certificate that cannot be read leads nowhere."""
+        held = (peer.leaf, *peer.intermediates)
+        known = {certificate.fingerprint for certificate in held}
+        more = []
+        for index, digest in enumerate(digests[:MAX_SENT_ALONG]):
+            if digest.hex() not in known:
+                with suppress(MalformedCertificateError):
+                    more.append(self._certificate(digest, der, index))
+        return peer_of((*held, *more)) if more else peer
 
     def _certificate(self, digest: bytes, der: Callable[[int], bytes], index: int) -> Certificate:
         known = self._known.get(digest)
@@ -162,6 +177,16 @@ class Handshake:
         self.refusal = Refused(Reason.INTERNAL_ERROR, f"{type(fault).__name__}: {fault}")
 
     # --- afterwards
+
+    def complete(self, session: Session) -> None:
+        """Keep what the client sent beside the chain that was built, where a route of the host may need it.
+
+        OpenSSL ends a chain at the first anchor of any bundle; another bundle's may be further up.
+        """
+        if self.peer is None or self.host is None:
+            return
+        if len({gate.bundle for gate in self.host.gates}) > 1:
+            self.peer = self._facts.widened(self.peer, *session.sent_along())
 
     def refusal_of(self, error: TlsError) -> Refused:
         """Say why a handshake failed: by our verdict, or by TLS itself."""

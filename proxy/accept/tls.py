@@ -115,6 +115,13 @@ class Session:
             return ffi.unpack(_output, size)  # type: ignore[no-any-return]
         return ffi.unpack(_output, size) + self.pending()  # type: ignore[no-any-return]
 
+    def sent_along(self) -> tuple[list[bytes], Callable[[int], bytes]]:
+        """Return what the peer sent beside its leaf, as ``Judge.chain_built`` takes a chain; once it is established."""
+        chain = lib.SSL_get_peer_cert_chain(self._ssl)
+        size = 0 if chain == ffi.NULL else lib.sk_X509_num(chain)
+        certificates = [lib.sk_X509_value(chain, index) for index in range(size)]
+        return [_digest(c) for c in certificates], lambda index: _der(certificates[index])
+
     def read(self, data: bytes) -> bytes:
         """Take what the peer sent and return what it says in plain text. Raises TlsError.
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 import yaml
 
 from proxy.operate.demo.pki import SERVER, Authority, Credential, Leaf, PrivateKey
-from tests.support.harness import ProxyProcess, RawOrigin, running
+from tests.support.harness import ProxyProcess, RawOrigin, Seen, running
 
 ZONE: Final = "origin.test"
 TLS: Final = {"chain": "tls/chain.pem", "key": "tls/key.pem"}
@@ -20,12 +20,16 @@ TLS: Final = {"chain": "tls/chain.pem", "key": "tls/key.pem"}
 
 @dataclass(frozen=True)
 class Site:
-    """A running proxy with the authorities that its bundles anchor; ``rogue`` and ``system`` are in none of them."""
+    """A running proxy with the authorities that its bundles anchor.
+
+    ``issuing`` is two steps below ``cdn``; ``rogue`` and ``system`` are in none of the bundles.
+    """
 
     folder: Path
     proxy: ProxyProcess
     origin: RawOrigin
     cdn: Authority
+    issuing: Authority
     partners: Authority
     rogue: Authority
     system: Authority
@@ -35,6 +39,13 @@ class Site:
         """Return a loopback address that no other client of this site has: its refusals are not folded with theirs."""
         number = next(self._addresses)
         return f"127.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"
+
+    def seen(self, path: str) -> Seen:
+        """Return the next request for ``path`` that the app saw; those before it belong to other tests."""
+        seen = self.origin.next()
+        while seen.raw.split(b" ", 2)[1] != path.encode():
+            seen = self.origin.next()
+        return seen
 
     def line(self, event: str, address: str) -> dict[str, Any]:
         """Return the log line of an event about the client at ``address``."""
@@ -140,4 +151,4 @@ def large_site(folder: Path, rsa: PrivateKey, issuing: Authority, cdn: Authority
     with RawOrigin() as origin:
         config = write_config(folder, document(origin.port, hosts, trust=bundles))
         with running(config) as proxy:
-            yield Site(folder, proxy, origin, cdn, partners, rogue, system)
+            yield Site(folder, proxy, origin, cdn, issuing, partners, rogue, system)

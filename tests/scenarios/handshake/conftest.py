@@ -18,5 +18,5 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SSL_CERT_FILE", str(folder / "system.pem"))
         patch.setenv("SSL_CERT_DIR", str(folder))
-        with large_site(folder, rsa_key(), cdn.intermediate("CDN issuing CA"), cdn) as running:
+        with large_site(folder, rsa_key(), cdn.intermediate("CDN CA 2").intermediate("CDN issuing CA"), cdn) as running:
             yield running

@@ -109,6 +109,8 @@ class Connection(asyncio.Protocol):
             reader.feed(plain)
             if reader.crowded and not self._paused:
                 self.pause_request()
+        else:
+            self._transport.write(self._session.pending())  # TLS has its own answers, such as no to a renegotiation
         if self._session.closed_by_peer:
             self._half_close()
 

@@ -126,6 +126,7 @@ def small_site(
     folder: Path, origin_port: int, *routes: Mapping[str, Any], **sections: object
 ) -> tuple[Path, Authority]:
     """Write a site of one host, ``ZONE``; return its configuration file and the authority of its bundle."""
+    folder.mkdir(exist_ok=True)
     cdn = Authority.root("CDN CA")
     cdn.write(folder / "cdn.pem")
     write_server(folder / "tls")

@@ -191,7 +191,9 @@ class Session:
 
     @property
     def group(self) -> str | None:
-        """The key exchange group's name, of a finished handshake."""
+        """The key exchange group's name, once chosen."""
+        if lib.SSL_get_session(self._ssl) == ffi.NULL:
+            return None  # OpenSSL would look for the name behind that pointer
         name = lib.SSL_get0_group_name(self._ssl)
         return None if name == ffi.NULL else _text(name)
 

@@ -1,0 +1,232 @@
+"""TLS over memory buffers: octets both ways, and a judge that is asked in the middle of a handshake."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from OpenSSL import SSL
+
+from proxy.accept.tls import BUFFER, LIBRARY_SSL, Judge, Session, TlsError
+from proxy.operate.demo.pki import Credential, Leaf
+from tests.support.memory import CA, CLIENT, LISTENER, STRANGER, LenientJudge, MemoryClient, anchor, facts_of, shake
+
+VERSIONS = pytest.mark.parametrize("tls12", [True, False], ids=["1.2", "1.3"])
+
+
+def refused(judge: Judge, client: MemoryClient) -> tuple[TlsError, str]:
+    """Shake hands with somebody who is to be refused; return the error and the client's word for the alert."""
+    session = Session(LISTENER)
+    with pytest.raises(TlsError) as caught:
+        shake(judge, client, session)
+    with pytest.raises(SSL.Error) as told:
+        client.hear(session.pending())
+    return caught.value, str(told.value.args[0][0][-1])
+
+
+class NamelessJudge(LenientJudge):
+    """Knows no host."""
+
+    def choose(self, sni: bytes | None) -> None:
+        """Refuse."""
+        self.names.append(sni)
+
+
+class BrokenChooser(LenientJudge):
+    """Fails where a host is looked up."""
+
+    def choose(self, sni: bytes | None) -> tuple[SSL.Context, bool, bool] | None:
+        """Fail."""
+        raise KeyError(sni)
+
+
+class BrokenBuilder(LenientJudge):
+    """Fails where a verified chain is judged."""
+
+    def chain_built(self, digests: list[bytes], der: Callable[[int], bytes]) -> int:
+        """Fail."""
+        raise ZeroDivisionError(len(digests), len(der(0)))
+
+
+class BrokenReader(LenientJudge):
+    """Fails where a refused chain is read."""
+
+    def chain_failed(self, error: int, depth: int, text: str, failed: bytes, leaf: bytes) -> None:
+        """Fail."""
+        raise UnicodeError(error, depth, text, failed, leaf)
+
+
+class SevereJudge(LenientJudge):
+    """Refuses verified chains with one X509 error."""
+
+    def __init__(self, error: int) -> None:
+        super().__init__()
+        self.error = error
+
+    def chain_built(self, digests: list[bytes], der: Callable[[int], bytes]) -> int:
+        """Refuse."""
+        super().chain_built(digests, der)
+        return self.error
+
+
+@VERSIONS
+@pytest.mark.parametrize(
+    ("judge", "credential", "fault", "alert"),
+    [
+        (BrokenChooser, CLIENT, KeyError, "unrecognized name"),
+        (BrokenBuilder, CLIENT, ZeroDivisionError, "internal error"),
+        (BrokenReader, STRANGER, UnicodeError, "unknown ca"),
+    ],
+)
+def test_a_judge_that_raises_has_refused(
+    judge: type[LenientJudge], credential: Credential, fault: type[Exception], alert: str, tls12: bool
+) -> None:
+    """CVE-2026-27448 was an exception in a callback that let the connection through."""
+    broken = judge()
+    _, told = refused(broken, MemoryClient(credential, tls12=tls12))
+    assert alert in told
+    assert [type(seen) for seen in broken.faults] == [fault]
+
+
+@VERSIONS
+@pytest.mark.parametrize("sni", [b"nobody.example", None])
+def test_no_host_is_unrecognized_name(sni: bytes | None, tls12: bool) -> None:
+    """The judge hears the name as it was sent, or that there was none."""
+    judge = NamelessJudge()
+    _, told = refused(judge, MemoryClient(sni=sni, tls12=tls12))
+    assert "unrecognized name" in told
+    assert judge.names == [sni]
+
+
+@VERSIONS
+@pytest.mark.parametrize(
+    ("error", "alert"),
+    [
+        (20, "unknown ca"),
+        (10, "certificate expired"),
+        (9, "bad certificate"),
+        (23, "certificate revoked"),
+        (26, "unsupported certificate"),
+        (7, "decrypt error"),
+        (28, "bad certificate"),
+    ],
+)
+def test_the_judges_error_becomes_the_alert(error: int, alert: str, tls12: bool) -> None:
+    """An X509 error for a chain that OpenSSL itself found good."""
+    judge = SevereJudge(error)
+    _, told = refused(judge, MemoryClient(tls12=tls12))
+    assert alert in told
+    assert judge.chains == [[facts_of(CLIENT).der, anchor().der]]
+
+
+@VERSIONS
+def test_a_chain_that_openssl_refuses_is_never_built(tls12: bool) -> None:
+    """The judge is told the error, and not asked."""
+    judge = LenientJudge()
+    _, told = refused(judge, MemoryClient(STRANGER, tls12=tls12))
+    assert "unknown ca" in told
+    assert judge.errors == [(20, 0)]
+    assert judge.chains == []
+
+
+@VERSIONS
+@pytest.mark.parametrize(
+    ("asks", "insists", "credential", "shown"),
+    [(True, True, CLIENT, 1), (True, False, CLIENT, 1), (True, False, None, 0), (False, False, CLIENT, 0)],
+)
+def test_a_certificate_is_judged_where_it_is_asked_for(
+    asks: bool, insists: bool, credential: Credential | None, shown: int, tls12: bool
+) -> None:
+    """Whoever is not asked shows none; whoever need not have one gets in without."""
+    judge = LenientJudge(asks=asks, insists=insists)
+    shake(judge, MemoryClient(credential, tls12=tls12))
+    assert len(judge.chains) == shown
+
+
+def test_an_insisting_host_refuses_a_client_without() -> None:
+    """OpenSSL says so itself."""
+    error, told = refused(LenientJudge(), MemoryClient(None))
+    assert (error.library, error.reason) == (LIBRARY_SSL, 199)
+    assert "certificate required" in told
+
+
+def test_what_was_sent_along_can_be_asked_for_afterwards() -> None:
+    """The certificates beside the leaf, in the order in which they came."""
+    middle = CA.intermediate("middle")
+    leaf = middle.issue(Leaf(subject="below"))
+    sent = (STRANGER.certificate, middle.certificate)
+    session = shake(LenientJudge(), MemoryClient(Credential(leaf.certificate, leaf.key, sent)))
+    digests, der = session.sent_along()
+    assert [der(index) for index in range(len(digests))] == [facts_of(STRANGER).der, anchor(middle).der]
+    assert digests[1].hex() == anchor(middle).fingerprint
+    assert shake(LenientJudge(asks=False, insists=False), MemoryClient()).sent_along()[0] == []
+
+
+@VERSIONS
+def test_an_established_session_says_what_was_agreed(tls12: bool) -> None:
+    """Version, cipher suite and group are for the log; before the handshake there is none."""
+    fresh = Session(LISTENER)
+    assert (fresh.cipher, fresh.group) == (None, None)
+    session = shake(LenientJudge(), MemoryClient(tls12=tls12))
+    assert session.version == ("TLSv1.2" if tls12 else "TLSv1.3")
+    assert "AES128-GCM" in str(session.cipher) or "AES_128_GCM" in str(session.cipher)
+    assert session.group
+
+
+@settings(max_examples=25, deadline=None)
+@given(sizes=st.lists(st.integers(0, 60_000), max_size=6), cuts=st.integers(1, 50_000), tls12=st.booleans())
+def test_octets_arrive_whole_and_in_order(sizes: list[int], cuts: int, tls12: bool) -> None:
+    """Whatever the sizes of writes, and wherever the stream is cut on its way."""
+    client = MemoryClient(tls12=tls12)
+    session = shake(LenientJudge(), client)
+    texts = [bytes([65 + number]) * size for number, size in enumerate(sizes)]
+    stream = b"".join(client.say(text) for text in texts if text)
+    heard = b"".join(session.read(stream[i : i + cuts]) for i in range(0, len(stream), cuts))
+    session.rest_buffers()
+    assert heard == b"".join(texts)
+    assert client.hear(b"".join(session.write(text) for text in texts)) == b"".join(texts)
+
+
+def test_more_than_the_shared_buffer_is_not_cut_off() -> None:
+    """A write of twice the buffer comes out whole, and the session goes on with fresh buffers."""
+    client = MemoryClient()
+    session = shake(LenientJudge(), client)
+    text = bytes(range(256)) * (2 * BUFFER // 256)
+    assert client.hear(session.write(text)) == text
+    session.rest_buffers()
+    assert session.read(client.say(b"still here")) == b"still here"
+    session.mark_bulky()
+    session.rest_buffers()
+    assert client.hear(session.write(b"and there")) == b"and there"
+
+
+def test_a_close_notify_ends_the_stream_each_way() -> None:
+    """The peer's shows in ``closed_by_peer``, ours is what ``close`` returns."""
+    client = MemoryClient()
+    session = shake(LenientJudge(), client)
+    client.tls.shutdown()
+    assert not session.closed_by_peer
+    assert session.read(client.sent()) == b""
+    assert session.closed_by_peer
+    with pytest.raises(SSL.ZeroReturnError):
+        client.hear(session.close())
+
+
+@pytest.mark.parametrize("garbage", [b"\x16\x03\x01\x00\x05hello", b"\x17\x03\x03\x00\x01x", b"GET / HTTP/1.1\r\n\r\n"])
+def test_garbage_is_an_error_of_tls(garbage: bytes) -> None:
+    """Instead of a ClientHello."""
+    with pytest.raises(TlsError) as caught:
+        Session(LISTENER).handshake(garbage, LenientJudge())
+    assert caught.value.library == LIBRARY_SSL
+
+
+def test_an_altered_record_is_an_error_and_no_text() -> None:
+    """A flipped bit in the middle of the stream never becomes plain text."""
+    client = MemoryClient()
+    session = shake(LenientJudge(), client)
+    record = bytearray(client.say(b"pay 10 to Alice"))
+    record[-3] ^= 1
+    with pytest.raises(TlsError, match="bad record mac"):
+        session.read(bytes(record))

@@ -88,9 +88,6 @@ class Arrival(asyncio.Protocol):
                          answer(_NOT_TLS_STATUS, close=True) if _HTTP.match(data) else b"")  # fmt: skip
             return
         self._received += len(data)
-        if self._received > MAX_HANDSHAKE:
-            self._refuse(Refused(Reason.BAD_HANDSHAKE, f"more than {MAX_HANDSHAKE} octets of handshake"), b"")
-            return
         try:
             done = self.session.handshake(data, self.handshake)
         except TlsError as error:
@@ -104,6 +101,8 @@ class Arrival(asyncio.Protocol):
             self._over = True
             self._door.left(self)
             self._door.established(self)
+        elif self._received > MAX_HANDSHAKE:  # not before: a request may have come along with the last message
+            self._refuse(Refused(Reason.BAD_HANDSHAKE, f"more than {MAX_HANDSHAKE} octets of handshake"), b"")
 
     def eof_received(self) -> bool:
         """Give up: who closes in the middle of a handshake has nothing to ask."""

@@ -196,7 +196,9 @@ class Handshake:
             return Refused(Reason.MALFORMED_CERTIFICATE, f"the certificate message cannot be read: {error}")
         if error.library == 0:
             return Refused(Reason.CLIENT_ABORTED, str(error))
-        if error.library == LIBRARY_SSL and error.reason >= _FIRST_ALERT:
+        if error.library != LIBRARY_SSL:
+            return Refused(Reason.BAD_HANDSHAKE, f"{error} (error {error.reason} of OpenSSL's library {error.library})")
+        if error.reason >= _FIRST_ALERT:
             return _client_alert(error.reason - _FIRST_ALERT, str(error))
         reason = REASON_BY_TLS_ERROR.get(error.reason, Reason.BAD_HANDSHAKE)
         return Refused(reason, f"{error} (TLS error {error.reason})")

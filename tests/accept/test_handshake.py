@@ -1,0 +1,234 @@
+"""The handshake's judge: hosts by name, chains by their verdicts, and a reason for whatever went wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from proxy.accept import handshake as module
+from proxy.accept.handshake import REASON_BY_TLS_ERROR, X509_ERROR_BY_REASON, Facts, Handshake
+from proxy.accept.tls import LIBRARY_SSL, TlsError
+from proxy.decide.facts import MalformedCertificateError
+from proxy.decide.peer.chain import REASON_BY_X509_ERROR, Bundle, peer_of
+from proxy.decide.peer.gate import Gate
+from proxy.decide.peer.policy.san_dns import SanDns
+from proxy.decide.peer.verdicts import Verdicts
+from proxy.decide.request.route import ClientCertificate, Host, HostTable, Route
+from proxy.decide.verdict import Reason, Refused
+from tests.support.certificates import DAY, NOW, Issued, make_ca, make_leaf
+from tests.support.memory import CONTEXT
+
+ROOT, OTHER = make_ca("Root"), make_ca("Other")
+LEAF = make_leaf(ROOT, "edge", dns=["edge.example"])
+
+
+def gate(anchor: Issued, name: str = "edge.example") -> Gate:
+    """Make a gate for one name of one authority."""
+    return Gate(Bundle(anchor.certificate.subject, (anchor.certificate,)), (SanDns.from_setting([name]),))
+
+
+def route(path: str, of: Gate | None, asks: ClientCertificate = ClientCertificate.REQUIRED) -> Route:
+    """Make a route."""
+    return Route(path, asks if of else ClientCertificate.NONE, of, "app")
+
+
+STRICT = Host(("strict.example",), (route("/", gate(ROOT)),))
+MIXED = Host(("mixed.example",), (route("/", gate(ROOT)), route("/public/", None)))
+PUBLIC = Host(("public.example",), (route("/", None),))
+TWO = Host(("two.example",), (route("/a/", gate(OTHER)), route("/b/", gate(ROOT, "another.example"))))
+HOSTS = (STRICT, MIXED, PUBLIC, TWO)
+
+
+def begin(*hosts: Host, now: float = NOW) -> Handshake:
+    """Begin a handshake with these hosts, or all."""
+    table = HostTable(hosts or HOSTS)
+    return Handshake(table, dict.fromkeys(table.hosts, CONTEXT), Verdicts(10), Facts(), lambda: now)
+
+
+def show(handshake: Handshake, *chain: Issued) -> int:
+    """Show a chain that OpenSSL built; return the X509 error."""
+    digests = [bytes.fromhex(issued.certificate.fingerprint) for issued in chain]
+    return handshake.chain_built(digests, lambda index: chain[index].certificate.der)
+
+
+@pytest.mark.parametrize(
+    ("sni", "host", "asks", "insists"),
+    [
+        (b"strict.example", STRICT, True, True),
+        (b"STRICT.example.", STRICT, True, True),
+        (b"mixed.example", MIXED, True, False),
+        (b"public.example", PUBLIC, False, False),
+        (b"two.example", TWO, True, True),
+    ],
+)
+def test_a_name_chooses_a_host_and_what_it_asks_for(sni: bytes, host: Host, asks: bool, insists: bool) -> None:
+    """All routes, some or none of them want a certificate."""
+    handshake = begin()
+    assert handshake.choose(sni) == (CONTEXT, asks, insists)
+    assert handshake.host is host
+    assert handshake.shown_sni == sni.decode()
+
+
+@pytest.mark.parametrize("sni", [None, b"nobody.example", b"", b"\xff\xfe", b"a" * 300, b"strict.example\n", b"a b"])
+def test_a_name_of_no_host_is_refused_or_goes_to_the_default(sni: bytes | None) -> None:
+    """Also one that is no host name at all."""
+    handshake = begin()
+    assert handshake.choose(sni) is None
+    assert handshake.refusal is not None
+    assert handshake.refusal.reason is Reason.UNKNOWN_HOST
+    assert handshake.refusal.detail.isprintable()
+    default = replace(PUBLIC, is_default=True)
+    open_house = begin(STRICT, default)
+    assert open_house.choose(sni) == (CONTEXT, False, False)
+    assert open_house.host is default
+
+
+def test_a_chain_that_a_route_admits_makes_the_peer() -> None:
+    """The leaf is kept for the log and the whole chain for the routes."""
+    handshake = begin()
+    handshake.choose(b"strict.example")
+    assert show(handshake, LEAF, ROOT) == 0
+    assert handshake.refusal is None
+    assert handshake.leaf is not None
+    assert handshake.leaf.der == LEAF.certificate.der
+    assert handshake.peer is not None
+    assert [c.der for c in handshake.peer.intermediates] == [ROOT.certificate.der]
+
+
+def test_a_refusal_by_policy_keeps_the_leaf_for_the_log_and_makes_no_peer() -> None:
+    """Where the bundle of another route does not know the chain at all, the policy's refusal says more."""
+    handshake = begin()
+    handshake.choose(b"two.example")
+    assert show(handshake, LEAF, ROOT) == 28
+    assert handshake.peer is None
+    assert handshake.leaf is not None
+    assert handshake.refusal is not None
+    assert handshake.refusal.reason is Reason.NAME_NOT_ALLOWED
+
+
+@pytest.mark.parametrize(
+    ("now", "error", "reason"),
+    [(NOW + 11 * DAY, 10, Reason.EXPIRED), (NOW - 11 * DAY, 9, Reason.NOT_YET_VALID)],
+)
+def test_the_refusals_alert_is_the_precise_one(now: float, error: int, reason: Reason) -> None:
+    """The judges' own refusals have the X509 errors that OpenSSL would have had."""
+    handshake = begin(now=now)
+    handshake.choose(b"strict.example")
+    assert show(handshake, LEAF, ROOT) == error
+    assert handshake.refusal is not None
+    assert handshake.refusal.reason is reason
+
+
+def test_the_alerts_agree_with_openssls_own() -> None:
+    """Reason to X509 error and back is the same reason."""
+    assert {reason: REASON_BY_X509_ERROR[error] for reason, error in X509_ERROR_BY_REASON.items()} == {
+        reason: reason for reason in X509_ERROR_BY_REASON
+    }
+
+
+def test_a_certificate_that_cannot_be_read_is_refused_by_its_fingerprint() -> None:
+    """OpenSSL found it good; who it says it is nobody can tell."""
+    handshake = begin()
+    handshake.choose(b"strict.example")
+    assert handshake.chain_built([b"\1" * 32], lambda _index: b"\x30\x00") == 28
+    assert handshake.refusal is not None
+    assert handshake.refusal.reason is Reason.MALFORMED_CERTIFICATE
+    assert "01" * 32 in handshake.refusal.detail
+    assert (handshake.peer, handshake.leaf) == (None, None)
+
+
+def test_a_chain_that_openssl_refused_is_read_for_the_log() -> None:
+    """The subject is that of the certificate that failed, the leaf is the client's."""
+    handshake = begin()
+    handshake.chain_failed(10, 1, "certificate has expired", ROOT.certificate.der, LEAF.certificate.der)
+    assert handshake.leaf is not None
+    assert handshake.leaf.subject == "CN=edge"
+    assert handshake.refusal == Refused(
+        Reason.EXPIRED, "certificate has expired (X509 error 10) at depth 1: CN=Root", 1
+    )
+
+
+@pytest.mark.parametrize("leaf", [b"", b"\x30\x00"])
+def test_a_refused_chain_that_cannot_be_read_is_malformed(leaf: bytes) -> None:
+    """What OpenSSL said stands in the detail."""
+    handshake = begin()
+    handshake.chain_failed(20, 0, "unable to get local issuer certificate", leaf, leaf)
+    assert handshake.refusal is not None
+    assert handshake.refusal.reason is Reason.MALFORMED_CERTIFICATE
+    assert "unable to get local issuer" in handshake.refusal.detail
+
+
+def test_a_fault_of_ours_is_a_refusal_that_says_so() -> None:
+    """Whatever was raised, with its type."""
+    handshake = begin()
+    handshake.failed(KeyError("x"))
+    refusal = handshake.refusal_of(TlsError(LIBRARY_SSL, 234, "callback failed"))
+    assert refusal == Refused(Reason.INTERNAL_ERROR, "KeyError: 'x'")
+
+
+ERRORS = [
+    *((LIBRARY_SSL, number, reason, f"(TLS error {number})") for number, reason in REASON_BY_TLS_ERROR.items()),
+    (LIBRARY_SSL, 244, Reason.BAD_HANDSHAKE, "(TLS error 244)"),
+    (LIBRARY_SSL, 1048, Reason.CLIENT_ABORTED, "refuses this server's certificate (alert unknown_ca)"),
+    (LIBRARY_SSL, 1046, Reason.CLIENT_ABORTED, "refuses this server's certificate (alert certificate_unknown)"),
+    (LIBRARY_SSL, 1040, Reason.CLIENT_ABORTED, "the client gave up: words (alert 40)"),
+    (0, 0, Reason.CLIENT_ABORTED, "words"),
+    (13, 199, Reason.MALFORMED_CERTIFICATE, "the certificate message cannot be read: words"),
+    (11, 193, Reason.MALFORMED_CERTIFICATE, "the certificate message cannot be read: words"),
+]
+
+
+@pytest.mark.parametrize(("library", "number", "reason", "detail"), ERRORS)
+def test_each_error_of_tls_has_its_reason(library: int, number: int, reason: Reason, detail: str) -> None:
+    """Numbers mean what they mean in their own library only."""
+    refusal = begin().refusal_of(TlsError(library, number, "words"))
+    assert refusal.reason is reason
+    assert detail in refusal.detail
+
+
+@pytest.mark.parametrize("number", [199, 235, 258, 1048])
+def test_the_numbers_of_other_libraries_name_nothing(number: int) -> None:
+    """A provider's error 199 is not the absence of a certificate."""
+    assert begin().refusal_of(TlsError(57, number, "words")).reason is Reason.BAD_HANDSHAKE
+
+
+def ders(*chain: Issued) -> tuple[list[bytes], Callable[[int], bytes]]:
+    """Return a chain as OpenSSL's callback gives it."""
+    return [bytes.fromhex(c.certificate.fingerprint) for c in chain], lambda index: chain[index].certificate.der
+
+
+def test_known_certificates_are_not_parsed_again() -> None:
+    """The second time nobody asks for the DER."""
+    facts = Facts()
+    digests, der = ders(LEAF, ROOT)
+    first = facts.peer(digests, der)
+
+    def never(_index: int) -> bytes:
+        raise AssertionError("asked again")
+
+    assert facts.peer(digests, never) is first
+
+
+def test_the_memory_of_certificates_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The oldest goes first, and is parsed again when it comes back."""
+    monkeypatch.setattr(module, "MAX_CERTIFICATES", 2)
+    facts = Facts()
+    first = facts.peer(*ders(LEAF))
+    facts.peer(*ders(ROOT))
+    facts.peer(*ders(OTHER))
+    assert (len(facts._known), len(facts._peers)) == (2, 2)
+    assert facts.peer(*ders(LEAF)) is not first
+
+
+def test_what_was_sent_along_widens_the_peer() -> None:
+    """Each certificate once; what cannot be read is left out, and nothing new leaves the peer as it was."""
+    facts, peer = Facts(), peer_of([LEAF.certificate, ROOT.certificate])
+    assert facts.widened(peer, *ders(ROOT)) is peer
+    wider = facts.widened(peer, *ders(ROOT, OTHER))
+    assert [c.subject for c in wider.intermediates] == ["CN=Root", "CN=Other"]
+    assert wider.leaf is peer.leaf
+    assert facts.widened(peer, [b"\0" * 32], lambda _index: b"nonsense") is peer
+    with pytest.raises(MalformedCertificateError):
+        facts.peer([b"\0" * 32], lambda _index: b"nonsense")

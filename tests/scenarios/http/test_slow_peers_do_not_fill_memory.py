@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import Final
 
-from tests.support.gateway import OK, PIECE, Client, Gateway, Visit, held_up, request, resident, say
+from tests.support.gateway import OK, PIECE, Gateway, Visit, held_up, request, resident
 from tests.support.harness import PATIENCE
 
 SIZE: Final = 200 * 1024 * 1024
@@ -74,29 +74,3 @@ def test_a_slow_app_holds_up_the_client(patient: Gateway) -> None:
         assert go.is_set()
     assert got == SIZE
     assert resident(patient.proxy.process.pid) - before < GROWTH
-
-
-def test_the_next_client_is_not_held_up_by_the_last(patient: Gateway) -> None:
-    """Slow clients get answers of all sizes around a full buffer; then the app's connections are good for others."""
-    answers = [size << 10 for size in range(3000, 7000, 400)]
-    for size in answers:
-        patient.app.on(f"/{size}", say(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size, bytes(size)))
-    clients = [patient.admitted() for _ in answers]
-    for client, size in zip(clients, answers, strict=True):
-        client.send(request(f"/{size}"))
-        patient.app.saw(f"/{size}")
-    threads = [threading.Thread(target=drain, args=pair) for pair in zip(clients, answers, strict=True)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(PATIENCE)
-    with patient.admitted() as client:
-        client.tls.socket.settimeout(PATIENCE)
-        for _ in range(len(answers) * 2):
-            assert client.ask("/after").status == 200
-
-
-def drain(client: Client, size: int) -> None:
-    """Read an answer and leave."""
-    with client:
-        assert len(client.answer().body) == size

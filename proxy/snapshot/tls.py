@@ -32,6 +32,10 @@ MODE_RELEASE_BUFFERS: Final = 16
 MODE_PARTIAL_WRITE: Final = 1
 """SSL_MODE_ENABLE_PARTIAL_WRITE, which pyOpenSSL turns on: a write would stop silently after 16 KiB."""
 
+MAX_CA_NAMES: Final = 16 * 1024
+"""Octets of CA names in a certificate request. They help a client with several certificates to choose one; above this
+they are left out (RFC 8446, section 4.2.4 allows that), as large requests fail in clients, and in OpenSSL itself."""
+
 _OPTIONS: Final = SSL.OP_NO_RENEGOTIATION | SSL.OP_NO_COMPRESSION | SSL.OP_CIPHER_SERVER_PREFERENCE
 _ALPN_OK: Final = 0
 _ALPN_ALERT: Final = 2
@@ -95,7 +99,7 @@ def _present(context: SSL.Context, chain: tuple[Certificate, ...], key: PrivateK
     context.use_certificate(leaf.x509)
     for issuer in rest:
         context.add_extra_chain_cert(issuer.x509)
-    context.use_privatekey(crypto.PKey.from_cryptography_key(key))  # type: ignore[arg-type]  # checked by OpenSSL
+    context.use_privatekey(key)  # type: ignore[arg-type]  # checked by OpenSSL
     context.check_privatekey()
 
 
@@ -103,11 +107,13 @@ def _trust(context: SSL.Context, anchors: tuple[Certificate, ...]) -> None:
     store = context.get_cert_store()
     if store is None:
         raise RuntimeError("a new TLS context has no certificate store")
-    certificates = [crypto.X509.from_cryptography(anchor.x509) for anchor in anchors]
-    for certificate in certificates:
-        store.add_cert(certificate)
+    for anchor in anchors:
+        store.add_cert(crypto.X509.from_cryptography(anchor.x509))
     store.set_flags(crypto.X509StoreFlags.PARTIAL_CHAIN)
-    context.set_client_ca_list([certificate.get_subject() for certificate in certificates])
+    named = {anchor.x509.subject.public_bytes(): anchor for anchor in anchors}
+    if sum(map(len, named)) <= MAX_CA_NAMES:
+        for anchor in named.values():
+            context.add_client_ca(anchor.x509)
 
 
 def offers_http11(offered: bytes) -> bool:

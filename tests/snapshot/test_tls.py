@@ -7,10 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from OpenSSL import SSL
 
+from proxy.decide.facts import Certificate
 from proxy.decide.request.route import Host
 from proxy.operate.demo.pki import SERVER, Authority, Leaf, ec_key
 from proxy.snapshot.tls import (
     ALPN_PROTOCOL,
+    MAX_CA_NAMES,
     MODE_NO_AUTO_CHAIN,
     MODE_PARTIAL_WRITE,
     MODE_RELEASE_BUFFERS,
@@ -18,6 +20,7 @@ from proxy.snapshot.tls import (
     listener_context,
     offers_http11,
 )
+from tests.support.certificates import make_ca
 from tests.support.memory import CA, CONTEXT, anchor, facts_of
 
 CONTEXTS = pytest.mark.parametrize("context", [CONTEXT, listener_context()], ids=["host", "listener"])
@@ -91,3 +94,18 @@ def test_any_octets_are_an_answer(offered: bytes) -> None:
 def test_near_misses_are_misses(offered: bytes) -> None:
     """Length and case count."""
     assert not offers_http11(offered)
+
+
+def test_names_of_too_many_anchors_are_left_out() -> None:
+    """A certificate request above the limit would fail the handshake, so it names no CA at all."""
+    few = tuple(make_ca(f"CA {number}").certificate for number in range(3))
+    many = tuple(make_ca(f"{number:060}").certificate for number in range(MAX_CA_NAMES // 60))
+    assert len(_ca_names(few)) == len(_ca_names(few * 2)) == 3
+    assert not _ca_names(many)
+
+
+def _ca_names(anchors: tuple[Certificate, ...]) -> list[object]:
+    host = Host(("origin.example.com",), ())
+    server = CA.issue(Leaf(dns=("origin.example.com",), eku=SERVER))
+    context = build_context(host, (facts_of(server),), server.key, anchors)
+    return list(SSL.Connection(context, None).get_client_ca_list(as_cryptography=True))

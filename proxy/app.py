@@ -38,7 +38,7 @@ def run(path: Path) -> int:
     Raises ConfigError, and OSError where an address or the log cannot be opened.
     """
     snapshot = load(path, FIRST_GENERATION, time.time())
-    log = open_log(str(snapshot.config.log.target or "stdout"))
+    log = open_log(snapshot.config.log.target)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             return runner.run(_serve(snapshot, log))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Hashable, Mapping, MutableMapping
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -30,14 +31,14 @@ _Fields = MutableMapping[str, Any]
 _encoder: Final = msgspec.json.Encoder()
 
 
-def open_log(target: str) -> Log:
-    """Open the log at ``target``: ``stdout``, or a file's path, which is appended to.
+def open_log(target: Path | None) -> Log:
+    """Open the log at ``target``: a file, which is appended to, or None for standard output.
 
     Raises OSError naming the file.
     """
-    if target == "stdout":
+    if target is None:
         return Log(Sink(STDOUT))
-    return Log(Sink(open_append(target), target))
+    return Log(Sink(open_append(str(target)), str(target)))
 
 
 class Log:

@@ -150,7 +150,7 @@ def test_drops_are_reported_at_the_end_at_the_latest(tmp_path: Path) -> None:
 
 def test_stdout_is_a_target(capfd: pytest.CaptureFixture[str]) -> None:
     """The target ``stdout`` writes there, and leaves it open for others."""
-    log = open_log("stdout")
+    log = open_log(None)
     log.write("started")
     log.reopen()
     log.close()
@@ -164,7 +164,7 @@ def test_a_file_is_appended_to(tmp_path: Path) -> None:
     """A restart does not delete what the last run said."""
     path = tmp_path / "log"
     path.write_text("{}\n")
-    log = open_log(str(path))
+    log = open_log(path)
     log.write("started")
     log.close()
     assert [json.loads(line).get("event") for line in path.read_bytes().splitlines()] == [None, "started"]
@@ -174,4 +174,4 @@ def test_a_file_is_appended_to(tmp_path: Path) -> None:
 def test_a_file_that_cannot_be_opened_is_named(tmp_path: Path, name: str) -> None:
     """A wrong path is an error at the start, with the path in it."""
     with pytest.raises(OSError, match=str(tmp_path)):
-        open_log(str(tmp_path / name))
+        open_log(tmp_path / name)

@@ -71,7 +71,7 @@ def test_keep_alive_requests_make_no_tasks_and_no_futures(
         async def serve() -> tuple[int, list[str]]:
             loop = asyncio.get_running_loop()
             snapshot = load(config, 1, time.time())
-            log, metrics = open_log(str(tmp_path / "log")), Metrics()
+            log, metrics = open_log(tmp_path / "log"), Metrics()
             metrics.describe(snapshot)
             house = House(snapshot, log, metrics, loop)
             server = await loop.create_server(lambda: Arrival(house), "127.0.0.1", 0)

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,10 +28,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return command(options)
     except ConfigError as fault:
         print(fault, file=sys.stderr)  # noqa: T201 - this is the command line
+    except BrokenPipeError:  # nobody reads on: `originward check CONFIG | head`
+        sys.stdout = None  # or the interpreter complains as it flushes
+        return 1
     except OSError as fault:
         print(f"originward: {fault.strerror or fault}", file=sys.stderr)  # noqa: T201
-    except BrokenPipeError:
-        return 1
     return USAGE_ERROR
 
 
@@ -47,7 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_explain(commands)
     demo = commands.add_parser("demo", help="send real requests through a real proxy and show what came of each")
     demo.add_argument("--keep", action="store_true", help="stay up afterwards, and print curl commands to try")
-    demo.set_defaults(command=lambda options: run_demo(options.keep, print))
+    demo.set_defaults(command=lambda options: run_demo(options.keep, partial(print, flush=True)))
     return parser
 
 

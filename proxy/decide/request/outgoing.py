@@ -16,24 +16,29 @@ def render(head: RequestHead, identity: bytes, client: bytes, request_id: bytes,
     admitted by certificate: only then is what it says about others (X-Forwarded-*, Forwarded, viewer facts) kept.
     """
     host = head.host or b""
-    parts = [head.method, b" ", head.target, b" HTTP/1.1\r\nHost: ", host, b"\r\n", *head.lines, identity]
+    lines = head.lines
+    forwarded_host, proto = host, b"https"
     if admitted:
-        parts += head.from_admitted
+        if head.from_admitted:
+            lines = lines + head.from_admitted
         if head.forwarded_for:
             client = head.forwarded_for + b", " + client
-        proto = head.forwarded_proto + b", https" if head.forwarded_proto else b"https"
+        if head.forwarded_proto:
+            proto = head.forwarded_proto + b", https"
         if head.forwarded_host:
-            host = head.forwarded_host + b", " + host
-    else:
-        proto = b"https"
+            forwarded_host = head.forwarded_host + b", " + host
+    fields = b"\r\n".join(lines) + b"\r\n" if lines else b""
     via = head.via + b", " + _VIA if head.via else _VIA
-    parts += (
-        b"X-Forwarded-For: ", client, b"\r\nX-Forwarded-Proto: ", proto, b"\r\nX-Forwarded-Host: ", host,
-        b"\r\nX-Request-Id: ", request_id, b"\r\nVia: ", via,
-    )  # fmt: skip
+    end = b"\r\n\r\n"
     if head.chunked:
-        parts.append(b"\r\nTransfer-Encoding: chunked")
-    elif head.own_lengths:
-        parts.append(b"\r\nContent-Length: %d" % head.length)
-    parts.append(b"\r\nExpect: 100-continue\r\n\r\n" if head.expects else b"\r\n\r\n")
-    return b"".join(parts)
+        end = b"\r\nTransfer-Encoding: chunked\r\n\r\n"
+    elif head.has_length:
+        end = b"\r\nContent-Length: %d\r\n\r\n" % head.length
+    if head.expects:
+        end = b"\r\nExpect: 100-continue" + end
+    return (
+        b"%b %b HTTP/1.1\r\nHost: %b\r\n%b%bX-Forwarded-For: %b\r\nX-Forwarded-Proto: %b\r\n"
+        b"X-Forwarded-Host: %b\r\nX-Request-Id: %b\r\nVia: %b%b"
+    ) % (
+        head.method, head.target, host, fields, identity, client, proto, forwarded_host, request_id, via, end,
+    )  # fmt: skip

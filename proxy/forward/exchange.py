@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Protocol
 
+from proxy.decide.request.head import RequestHead
 from proxy.decide.verdict import Admitted, Reason
 from proxy.forward.response import Body, ResponseHead
 
@@ -24,7 +25,8 @@ class Downstream(Protocol):
     def closes_after(self, status: int, *, delimited: bool) -> bool:
         """Decide, as the response's head is written, whether the client's connection ends with this response.
 
-        It has to where the client cannot see the end of the body by itself (``delimited`` is false).
+        It has to where the client cannot see by itself where the response ends, or where the request has not ended:
+        then ``delimited`` is false.
         """
 
     def response_done(self) -> None:
@@ -51,13 +53,13 @@ class Exchange:
                  "permit", "request_sent", "status")  # fmt: skip
 
     def __init__(
-        self, permit: Admitted, downstream: Downstream, pool: Pool, method: bytes, request: bytes, *,
-        http11: bool, has_body: bool,
+        self, permit: Admitted, downstream: Downstream, pool: Pool, head: RequestHead, request: bytes, *,
+        has_body: bool,
     ) -> None:  # fmt: skip
         self.permit = permit
         self.downstream = downstream
-        self.method = method
-        self.http11 = http11
+        self.method = head.method
+        self.http11 = head.http11
         self.status = 0
         self.request_sent = not has_body
         self._pool = pool
@@ -122,8 +124,8 @@ class Exchange:
             link.close()
             return
         self._link = link
+        self.downstream.resume_request()  # before an app that is slow from the start pauses it again
         link.begin(self, self._request)
-        self.downstream.resume_request()
 
     def interim(self, head: ResponseHead) -> None:
         """Pass on an interim response (RFC 9110, section 15.2), which HTTP/1.0 does not know."""
@@ -135,13 +137,8 @@ class Exchange:
         self.status = head.status
         self._request = b""
         delimited = self.http11 or head.length is not None or head.body is Body.NONE
-        close = self.downstream.closes_after(head.status, delimited=delimited)
+        close = self.downstream.closes_after(head.status, delimited=delimited and self.request_sent)
         return head.render(http11=self.http11, close=close)
-
-    def deliver(self, data: bytes) -> None:
-        """Send a piece of the response to the client."""
-        if data:
-            self.downstream.send(data)
 
     def complete(self) -> None:
         """End the exchange: the response is complete."""

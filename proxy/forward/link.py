@@ -16,6 +16,11 @@ if TYPE_CHECKING:
 MAX_HEAD: Final = 64 * 1024
 """Octets of a response head: twice what clients may send, as cookies and policies come from this side."""
 
+_END_OF_HEAD: Final = b"\r\n\r\n"
+_NONE: Final = Body.NONE
+_LENGTH: Final = Body.LENGTH
+_CHUNKED: Final = Body.CHUNKED
+_CLOSE: Final = Body.CLOSE
 _FIRST_FINAL: Final = 200
 _SWITCHING: Final = 101
 
@@ -26,18 +31,19 @@ class Link(asyncio.Protocol):
     States: idle (no exchange), awaiting a head (``_body`` is None), relaying a body, closed.
     """
 
-    __slots__ = ("_body", "_chunks", "_exchange", "_head", "_held", "_left", "_reusable", "_server", "_transport",
-                 "idle_since")  # fmt: skip
+    __slots__ = ("_body", "_chunks", "_exchange", "_head", "_held", "_left", "_paused", "_reusable", "_server",
+                 "_transport", "idle_since")  # fmt: skip
+    _transport: asyncio.Transport
 
     def __init__(self, server: Server) -> None:
         self._server = server
-        self._transport: asyncio.Transport | None = None
         self._exchange: Exchange | None = None
         self._held = b""
         self._head: ResponseHead | None = None
         self._body: Body | None = None
         self._chunks: ChunkedDecoder | None = None
         self._left = 0
+        self._paused = False
         self._reusable = False
         self.idle_since = 0.0
 
@@ -47,38 +53,32 @@ class Link(asyncio.Protocol):
         """Send a request's head (and what is known of its body) for ``exchange``; the link must be idle."""
         self._exchange = exchange
         self._body = None
-        self._open.write(request)
+        self._transport.write(request)
 
     def write(self, data: bytes) -> None:
         """Send a piece of the request's body."""
-        self._open.write(data)
+        self._transport.write(data)
 
     def pause(self) -> None:
         """Stop reading the response: the client is slower than the app."""
-        if self._transport is not None and not self._transport.is_closing():
+        if not self._transport.is_closing():
+            self._paused = True
             self._transport.pause_reading()
 
     def resume(self) -> None:
         """Read on."""
-        if self._transport is not None and not self._transport.is_closing():
+        if not self._transport.is_closing():
+            self._paused = False
             self._transport.resume_reading()
 
     def abandon(self) -> None:
         """Cut the link: its exchange ended before the app's answer did."""
         self._exchange = None
-        if self._transport is not None:
-            self._transport.abort()
+        self._transport.abort()
 
     def close(self) -> None:
         """Close an idle link."""
-        if self._transport is not None:
-            self._transport.close()
-
-    @property
-    def _open(self) -> asyncio.Transport:
-        if self._transport is None:
-            raise RuntimeError("the link is not connected")
-        return self._transport
+        self._transport.close()
 
     # --- what the event loop does
 
@@ -91,7 +91,7 @@ class Link(asyncio.Protocol):
         exchange = self._exchange
         if exchange is None:
             self._server.remove(self)
-            self._open.abort()
+            self._transport.abort()
             return
         try:
             self._relay(exchange, data)
@@ -104,13 +104,13 @@ class Link(asyncio.Protocol):
 
     def connection_lost(self, fault: Exception | None) -> None:
         """End the exchange that was on its way, if any: by close, or by failure."""
-        self._transport = None
         self._server.remove(self)
         exchange, self._exchange = self._exchange, None
         if exchange is None:
             return
-        if self._body is Body.CLOSE and fault is None:
-            exchange.deliver(LAST_CHUNK if exchange.http11 else b"")
+        if self._body is _CLOSE and fault is None:
+            if exchange.http11:
+                exchange.downstream.send(LAST_CHUNK)
             exchange.complete()
         else:
             exchange.link_lost(self, f"the connection broke: {fault or 'closed by the app'}")
@@ -134,25 +134,30 @@ class Link(asyncio.Protocol):
         if self._held:
             data, self._held = self._held + data, b""
         while True:
-            end = data.find(b"\r\n\r\n") + 4
-            if end < 4:  # noqa: PLR2004 - find() found nothing
+            end = data.find(_END_OF_HEAD)
+            if end < 0:
                 self._hold(data)
                 return
+            end += 4
             head = read_response(data[:end], exchange.method)
-            rest = data[end:]
             if head.status >= _FIRST_FINAL:
                 break
-            if head.status == _SWITCHING:
-                raise BadResponseError("it switches protocols, which was not asked for")
-            exchange.interim(head)
-            if not rest:
+            self._interim(exchange, head)
+            data = data[end:]
+            if not data:
                 return
-            data = rest
         self._body = head.body
-        self._reusable = head.keep_alive and head.body is not Body.CLOSE
-        self._left = head.length or 0
-        self._chunks = ChunkedDecoder() if head.body is Body.CHUNKED else None
-        self._relay_body(exchange, rest, exchange.head(head))
+        self._reusable = head.keep_alive and head.body is not _CLOSE
+        if head.body is _LENGTH:
+            self._left = head.length or 0
+        elif head.body is _CHUNKED:
+            self._chunks = ChunkedDecoder()
+        self._relay_body(exchange, data[end:], exchange.head(head))
+
+    def _interim(self, exchange: Exchange, head: ResponseHead) -> None:
+        if head.status == _SWITCHING:
+            raise BadResponseError("it switches protocols, which was not asked for")
+        exchange.interim(head)
 
     def _hold(self, start: bytes) -> None:
         if len(start) > MAX_HEAD:
@@ -162,22 +167,22 @@ class Link(asyncio.Protocol):
     def _relay_body(self, exchange: Exchange, data: bytes, prefix: bytes) -> None:
         """Relay a piece of the body, behind ``prefix``, in one write."""
         body = self._body
-        if body is Body.LENGTH:
-            self._left -= len(data)
-            if self._left < 0:
-                data = data[: self._left]
+        if body is _LENGTH:
+            left = self._left = self._left - len(data)
+            if left < 0:
+                data = data[:left]
                 self._reusable = False
-            exchange.deliver(prefix + data if prefix else data)
-            if self._left <= 0:
+            exchange.downstream.send(prefix + data if prefix else data)
+            if left <= 0:
                 self._finish(exchange)
-        elif body is Body.NONE:
+        elif body is _NONE:
             self._reusable = self._reusable and not data
-            exchange.deliver(prefix)
+            exchange.downstream.send(prefix)
             self._finish(exchange)
-        elif body is Body.CHUNKED:
+        elif body is _CHUNKED:
             self._relay_chunks(exchange, data, prefix)
-        else:
-            exchange.deliver(prefix + (encode_chunk(data) if exchange.http11 and data else data))
+        elif prefix or data:
+            exchange.downstream.send(prefix + (encode_chunk(data) if exchange.http11 and data else data))
 
     def _relay_chunks(self, exchange: Exchange, data: bytes, prefix: bytes) -> None:
         chunks = self._chunks
@@ -187,7 +192,7 @@ class Link(asyncio.Protocol):
         if exchange.http11:
             payload = (encode_chunk(payload) if payload else b"") + (LAST_CHUNK if chunks.done else b"")
         if prefix or payload:
-            exchange.deliver(prefix + payload)
+            exchange.downstream.send(prefix + payload)
         if chunks.done:
             self._reusable = self._reusable and not chunks.rest
             self._finish(exchange)
@@ -198,14 +203,15 @@ class Link(asyncio.Protocol):
             return  # the client went away while the last piece was delivered
         self._exchange = None
         self._body = None
-        self._chunks = None
         if self._reusable and exchange.request_sent:
+            if self._paused:  # this client was slow at the very end; the next one need not be
+                self.resume()
             self._server.keep(self)
         else:
-            self._open.abort()
+            self._transport.abort()
         exchange.complete()
 
     def _drop(self, exchange: Exchange, reason: Reason, detail: str) -> None:
         self._exchange = None
-        self._open.abort()
+        self._transport.abort()
         exchange.fail(reason, detail)

@@ -37,25 +37,21 @@ class PoolLimits:
 class Server:
     """One server: its idle links, the last used first, because that one is the least likely to be closed."""
 
-    __slots__ = ("_idle", "_limits", "_now", "_open", "address", "counters")
+    __slots__ = ("_limits", "_now", "_open", "address", "counters", "idle")
 
     def __init__(self, address: Address, limits: PoolLimits, counters: Counters) -> None:
         self.address = address
         self.counters = counters
         self._limits = limits
-        self._idle: list[Link] = []
+        self.idle: list[Link] = []
         self._open: set[Link] = set()
         self._now = 0.0
 
-    def take(self) -> Link | None:
-        """Return an idle link, or None."""
-        return self._idle.pop() if self._idle else None
-
     def keep(self, link: Link) -> None:
         """Take an idle link back."""
-        if len(self._idle) < self._limits.max_idle:
+        if len(self.idle) < self._limits.max_idle:
             link.idle_since = self._now
-            self._idle.append(link)
+            self.idle.append(link)
         else:
             link.close()
 
@@ -69,8 +65,8 @@ class Server:
         if link in self._open:
             self._open.discard(link)
             self.counters.connections_open -= 1
-            if link in self._idle:
-                self._idle.remove(link)
+            if link in self.idle:
+                self.idle.remove(link)
 
     @property
     def full(self) -> bool:
@@ -80,13 +76,13 @@ class Server:
     def tick(self, now: float) -> None:
         """Close links that have been idle for too long; ``now`` is in monotonic seconds."""
         self._now = now
-        while self._idle and now - self._idle[0].idle_since > self._limits.idle_timeout:
-            self._idle.pop(0).close()
+        while self.idle and now - self.idle[0].idle_since > self._limits.idle_timeout:
+            self.idle.pop(0).close()
 
     def close(self) -> None:
         """Close the idle links."""
-        while self._idle:
-            self._idle.pop().close()
+        while self.idle:
+            self.idle.pop().close()
 
 
 class Pool:
@@ -105,21 +101,19 @@ class Pool:
 
     def take(self) -> Link | None:
         """Return an idle link to the server whose turn it is, or to the next that has one."""
+        self._turn = turn = self._turn + 1
         servers = self._servers
-        if len(servers) == 1:
-            link = servers[0].take()
-        else:
-            self._turn += 1
-            count = len(servers)
-            links = (servers[(self._turn + i) % count].take() for i in range(count))
-            link = next(filter(None, links), None)
-        if link is not None:
-            self._counters.reused_total += 1
-        return link
+        count = len(servers)
+        for index in range(turn, turn + count):
+            idle = servers[index % count].idle
+            if idle:
+                self._counters.reused_total += 1
+                return idle.pop()
+        return None
 
     def connect(self, exchange: Exchange) -> None:
         """Open a link for ``exchange``, which hears of it by ``connected`` or ``fail``."""
-        task = self._loop.create_task(self._dial(exchange))
+        task = self._loop.create_task(self._dial(exchange, self._turn))
         self._dials.add(task)
         task.add_done_callback(self._dials.discard)
 
@@ -140,13 +134,12 @@ class Pool:
         for server in self._servers:
             server.close()
 
-    async def _dial(self, exchange: Exchange) -> None:
-        """Try every server once, beginning with the one whose turn it is."""
-        self._turn += 1
+    async def _dial(self, exchange: Exchange, turn: int) -> None:
+        """Try every server once, beginning with the one whose ``turn`` it was when the request asked for a link."""
         count = len(self._servers)
         faults: list[str] = []
         timed_out = False
-        for server in (self._servers[(self._turn + i) % count] for i in range(count)):
+        for server in (self._servers[(turn + i) % count] for i in range(count)):
             if server.full:
                 faults.append(f"{server.address}: all {self._limits.max_connections} connections are in use")
                 continue

@@ -14,16 +14,17 @@ MAX_FIELDS: Final = 256
 """Fields of a response: the app is ours, so this only bounds what a broken one can cost."""
 
 _KEEP: Final = 0
-_LENGTH: Final = 1
-_CODING: Final = 2
-_CONNECTION: Final = 3
-_DROP: Final = 4
-_OWN: Final = {
+_DROP: Final = 1
+_LENGTH: Final = 2
+_CODING: Final = 3
+_CONNECTION: Final = 4
+_OWN: Final = dict.fromkeys(HOP_BY_HOP, _DROP) | {
     b"content-length": _LENGTH,
     b"transfer-encoding": _CODING,
     b"connection": _CONNECTION,
-} | dict.fromkeys(HOP_BY_HOP - {b"connection", b"transfer-encoding"}, _DROP)
+}
 _MAX_KNOWN: Final = 2_000
+_Parser = httptools.HttpResponseParser
 _known: dict[bytes, int] = {}
 
 
@@ -41,100 +42,123 @@ class Body(Enum):
 
 
 class ResponseHead:
-    """A response's head. ``lines`` holds the forwarded fields flat; ``length`` is None where none is given."""
+    """A response's head. ``lines`` holds the forwarded fields; ``length`` is None where none is given."""
 
     __slots__ = ("body", "chunked", "keep_alive", "length", "lines", "options", "phrase", "status")
-    status: int
-    keep_alive: bool
     body: Body
 
-    def __init__(self) -> None:
+    def __init__(self, status_line: bytes) -> None:
+        self.keep_alive = status_line.startswith(b"HTTP/1.1 ")
+        if not self.keep_alive and not status_line.startswith(b"HTTP/1.0 "):
+            raise BadResponseError("it is not HTTP/1.1 or 1.0")
+        self.status = int(status_line[9:12])
+        self.phrase = status_line[13:]
         self.lines: list[bytes] = []
         self.length: int | None = None
         self.chunked = False
         self.options = b""
-        self.phrase = b""
-
-    def on_status(self, phrase: bytes) -> None:
-        """Take the reason phrase from the parser."""
-        self.phrase += phrase
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Take one field from the parser."""
-        kind = _known.get(name)
-        if kind is None:
-            kind = _OWN.get(name.lower(), _KEEP)
-            if len(_known) < _MAX_KNOWN:
-                _known[name] = kind
-        if kind == _KEEP:
-            self.lines += (name, b": ", value, b"\r\n")
-        elif kind == _LENGTH:
-            self.length = int(value)
-        elif kind == _CODING:
-            self.chunked = True
-            if value.strip().lower() != b"chunked":
-                raise BadResponseError(f"transfer coding {value[:100].decode('latin-1')!a}")
-        elif kind == _CONNECTION:
-            self.options += b"," + value.lower()
 
     def render(self, *, http11: bool, close: bool) -> bytes:
         """Write the head for a client of HTTP/1.1 or 1.0; ``close`` says that the connection ends with it."""
-        parts = [b"HTTP/1.1 %d %b\r\n" % (self.status, self.phrase), *self.lines]
-        if self.length is not None and not self.chunked and self.status != _NO_CONTENT:
-            parts.append(b"Content-Length: %d\r\n" % self.length)
-        elif http11 and self.body in (Body.CHUNKED, Body.CLOSE):
-            parts.append(b"Transfer-Encoding: chunked\r\n")
+        end = b"\r\n\r\n"
         if close:
-            parts.append(b"Connection: close\r\n")
+            end = b"\r\nConnection: close\r\n\r\n"
         elif not http11:
-            parts.append(b"Connection: keep-alive\r\n")
-        parts.append(b"\r\n")
-        return b"".join(parts)
+            end = b"\r\nConnection: keep-alive\r\n\r\n"
+        if self.length is not None and not self.chunked and self.status != _NO_CONTENT:
+            end = b"\r\nContent-Length: %d%b" % (self.length, end)
+        elif http11 and (self.body is _BODY_CHUNKED or self.body is _BODY_CLOSE):
+            end = b"\r\nTransfer-Encoding: chunked" + end
+        if self.lines:
+            end = b"\r\n" + b"\r\n".join(self.lines) + end
+        return b"HTTP/1.1 %d %b%b" % (self.status, self.phrase, end)
 
 
 _NO_CONTENT: Final = 204
-_NOT_MODIFIED: Final = 304
+_BODILESS: Final = (_NO_CONTENT, 304)
 _FIRST_FINAL: Final = 200
 
 
-def read_response(raw: bytes, method: bytes) -> ResponseHead:
+_BODY_NONE: Final = Body.NONE
+_BODY_LENGTH: Final = Body.LENGTH
+_BODY_CHUNKED: Final = Body.CHUNKED
+_BODY_CLOSE: Final = Body.CLOSE
+
+
+class _Nobody:
+    """Listens to no callback of the parser: its verdict is what is wanted."""
+
+
+_NOBODY: Final = _Nobody()
+
+
+def read_response(raw: bytes, method: bytes) -> ResponseHead:  # noqa: C901 - one loop, a branch per kind of field
     """Read the head of the answer to a request of ``method``. Raises BadResponseError."""
-    if raw.count(b"\n") - 2 > MAX_FIELDS:
-        raise BadResponseError(f"more than {MAX_FIELDS} fields")
-    head = ResponseHead()
-    parser = httptools.HttpResponseParser(head)
+    # As for requests: llhttp proves the form, and from there on splitting is parsing.
     try:
-        parser.feed_data(raw)
+        _Parser(_NOBODY).feed_data(raw)
     except httptools.HttpParserUpgrade as fault:
         raise BadResponseError("it switches protocols, which was not asked for") from fault
     except httptools.HttpParserError as fault:
-        raise BadResponseError(str(fault.__context__ or fault)) from fault
-    head.status = parser.get_status_code()
-    head.keep_alive = raw.startswith(b"HTTP/1.1")
-    if not head.keep_alive and not raw.startswith(b"HTTP/1.0"):
-        raise BadResponseError("it is not HTTP/1.1 or 1.0")
-    head.body = _body_of(head, method)
-    if head.options:
+        raise BadResponseError(str(fault)) from fault
+    lines = raw.split(b"\r\n")
+    if len(lines) - 3 > MAX_FIELDS:  # besides the status line, and the two empty strings behind the last field
+        raise BadResponseError(f"more than {MAX_FIELDS} fields")
+    head = ResponseHead(lines[0])
+    forward = head.lines.append
+    for line in lines[1:-2]:
+        name, _, value = line.partition(b":")
+        kind = _known.get(name)
+        if kind == _KEEP:
+            forward(line)
+        elif kind == _LENGTH:
+            head.length = int(value)  # which comes once, llhttp has seen to that
+        elif kind is None:
+            _take(head, _sort(name), line, value.strip())
+        elif kind != _DROP:
+            _take(head, kind, line, value.strip())
+    options = head.options
+    if options == b"keep-alive":
+        head.keep_alive = True
+    elif options:
         _read_options(head)
+    head.body = _body_of(head, method)
     return head
 
 
+def _take(head: ResponseHead, kind: int, line: bytes, value: bytes) -> None:
+    if kind == _KEEP:
+        head.lines.append(line)
+    elif kind == _LENGTH:
+        head.length = int(value)
+    elif kind == _CONNECTION:
+        head.options = head.options + b"," + value.lower() if head.options else value.lower()
+    elif kind == _CODING:
+        head.chunked = True
+        if value.lower() != b"chunked":
+            raise BadResponseError(f"transfer coding {value[:100].decode('latin-1')!a}")
+
+
+def _sort(name: bytes) -> int:
+    kind = _OWN.get(name.lower(), _KEEP)
+    if len(_known) < _MAX_KNOWN:
+        _known[name] = kind
+    return kind
+
+
 def _body_of(head: ResponseHead, method: bytes) -> Body:
-    if method == b"HEAD" or head.status < _FIRST_FINAL or head.status in (_NO_CONTENT, _NOT_MODIFIED):
-        return Body.NONE
+    status = head.status
+    if method == b"HEAD" or status < _FIRST_FINAL or status in _BODILESS:
+        return _BODY_NONE
     if head.chunked:
-        return Body.CHUNKED
+        return _BODY_CHUNKED
     if head.length is None:
-        return Body.CLOSE
-    return Body.LENGTH if head.length else Body.NONE
+        return _BODY_CLOSE
+    return _BODY_LENGTH if head.length else _BODY_NONE
 
 
 def _read_options(head: ResponseHead) -> None:
     """Take the options of Connection, and drop the fields that they name (RFC 9110, section 7.6.1)."""
     named = {token.strip(b" \t") for token in head.options.split(b",")}
     head.keep_alive = b"close" not in named and (head.keep_alive or b"keep-alive" in named)
-    if named <= {b"", b"close", b"keep-alive"}:
-        return
-    lines = head.lines
-    starts = range(0, len(lines), 4)
-    head.lines = [part for i in starts if lines[i].lower() not in named for part in lines[i : i + 4]]
+    head.lines = [line for line in head.lines if line.partition(b":")[0].lower() not in named]

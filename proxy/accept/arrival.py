@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import socket
 from typing import Final, Protocol, cast
 
 from proxy.accept.admission import Admission
@@ -93,9 +94,11 @@ class Arrival(asyncio.Protocol):
         except TlsError as error:
             self._refuse(self.handshake.refusal_of(error), self.session.pending())
             return
-        answer_ = self.session.pending()
-        if answer_:
-            self.transport.write(answer_)
+        flight = self.session.pending()
+        if flight:
+            self.transport.write(flight)
+        elif done:
+            self._acknowledge()
         if done:
             self.handshake.complete(self.session)
             self._over = True
@@ -103,6 +106,15 @@ class Arrival(asyncio.Protocol):
             self._door.established(self)
         elif self._received > MAX_HANDSHAKE:  # not before: a request may have come along with the last message
             self._refuse(Refused(Reason.BAD_HANDSHAKE, f"more than {MAX_HANDSHAKE} octets of handshake"), b"")
+
+    def _acknowledge(self) -> None:
+        """Acknowledge the client's last flight at once.
+
+        TLS 1.3 without tickets has nothing to answer it with. The kernel would wait 40 ms for something to send along,
+        and a client with Nagle's algorithm waits with its request for the acknowledgement.
+        """
+        sock = self.transport.get_extra_info("socket")
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
 
     def eof_received(self) -> bool:
         """Give up: who closes in the middle of a handshake has nothing to ask."""

@@ -10,7 +10,6 @@ from proxy.decide.request.head import RequestHead, read_head
 from proxy.decide.verdict import Reason, Refused
 
 _END_OF_HEAD: Final = b"\r\n\r\n"
-_NOT_FOUND: Final = 3  # find()'s -1 and the length of what was looked for
 
 
 class Reading(Enum):
@@ -46,11 +45,11 @@ class Requests(Protocol):
 class RequestReader:
     """Reads one request after the other.
 
-    After each complete one it waits for ``next``: what a client pipelines stays in the buffer meanwhile, and
+    After each complete one it waits for ``next``: what a client pipelines stays in ``buffer`` meanwhile, and
     ``crowded`` says when that is enough. ``max_head`` is in octets.
     """
 
-    __slots__ = ("_blank", "_buffer", "_chunks", "_left", "_max_fields", "_max_head", "_pumping", "_requests", "state")
+    __slots__ = ("_blank", "_chunks", "_left", "_max_fields", "_max_head", "_pumping", "_requests", "buffer", "state")
 
     def __init__(self, requests: Requests, max_head: int, max_fields: int) -> None:
         self.state = Reading.HEAD
@@ -58,7 +57,7 @@ class RequestReader:
         self._max_head = max_head
         self._max_fields = max_fields
         self._blank = False
-        self._buffer = b""
+        self.buffer = b""
         self._chunks: ChunkedDecoder | None = None
         self._left = 0
         self._pumping = False
@@ -66,17 +65,12 @@ class RequestReader:
     @property
     def crowded(self) -> bool:
         """Whether as much has been pipelined as one head may hold."""
-        return len(self._buffer) > self._max_head
-
-    @property
-    def holds_more(self) -> bool:
-        """Whether something is waiting to be read."""
-        return bool(self._buffer)
+        return len(self.buffer) > self._max_head
 
     @property
     def in_head(self) -> bool:
         """Whether a head has begun and is not complete."""
-        return self.state is _HEAD and bool(self._buffer)
+        return self.state is _HEAD and bool(self.buffer)
 
     @property
     def in_body(self) -> bool:
@@ -87,7 +81,7 @@ class RequestReader:
         """Take what the client sent."""
         if self.state is Reading.STOPPED:
             return
-        self._buffer = self._buffer + data if self._buffer else data
+        self.buffer = self.buffer + data if self.buffer else data
         self._pump()
 
     def next(self) -> None:
@@ -99,7 +93,7 @@ class RequestReader:
     def stop(self) -> None:
         """Read nothing more."""
         self.state = Reading.STOPPED
-        self._buffer = b""
+        self.buffer = b""
 
     def _pump(self) -> None:
         """Go through the buffer; called again from below (an answer may be given at once), it leaves that to above."""
@@ -107,7 +101,7 @@ class RequestReader:
             return
         self._pumping = True
         try:
-            while self._buffer:
+            while self.buffer:
                 state = self.state
                 if state is _HEAD:
                     if not self._step_head():
@@ -119,15 +113,18 @@ class RequestReader:
 
     def _step_head(self) -> bool:
         """Read one head; return whether there may be more to read."""
-        buffer = self._buffer
-        end = buffer.find(_END_OF_HEAD) + 4
-        if end == len(buffer):
-            self._buffer = b""
-        elif end > _NOT_FOUND:
-            buffer, self._buffer = buffer[:end], buffer[end:]
-        if end > self._max_head or end <= _NOT_FOUND:
+        if self.buffer.startswith(b"\r\n") and not self._skip_line():
+            return False
+        buffer = self.buffer
+        end = buffer.find(_END_OF_HEAD)
+        if end < 0 or end + 4 > self._max_head:
             return self._no_head(end)
-        head = read_head(buffer.removeprefix(b"\r\n"), self._max_fields)
+        end += 4
+        if end == len(buffer):
+            self.buffer = b""
+        else:
+            buffer, self.buffer = buffer[:end], buffer[end:]
+        head = read_head(buffer, self._max_fields)
         if isinstance(head, Refused):
             self.stop()
             self._requests.request_refused(head)
@@ -145,9 +142,18 @@ class RequestReader:
 
     def _no_head(self, end: int) -> bool:
         """Wait for the rest of a head, or refuse what is too long."""
-        if end > self._max_head or len(self._buffer) > self._max_head:
+        if end >= 0 or len(self.buffer) > self._max_head:
             self._refuse(Reason.HEAD_TOO_LARGE, f"the head is longer than {self._max_head} octets")
         return False
+
+    def _skip_line(self) -> bool:
+        """Skip an empty line before a request (RFC 9112, section 2.2: some clients end a body with one too many)."""
+        if self._blank or self.buffer.startswith(b"\r\n", 2):
+            self._refuse(Reason.BAD_REQUEST, "more than one empty line before a request")
+            return False
+        self._blank = True
+        self.buffer = self.buffer[2:]
+        return True
 
     def _step_body(self) -> bool:
         """Read one piece of a body; return whether there may be more to read."""
@@ -156,8 +162,8 @@ class RequestReader:
         return self.state is Reading.CHUNKED and self._step_chunked()
 
     def _step_length(self) -> bool:
-        piece = self._buffer[: self._left]
-        self._buffer = self._buffer[len(piece) :]
+        piece = self.buffer[: self._left]
+        self.buffer = self.buffer[len(piece) :]
         self._left -= len(piece)
         if not self._left:
             self.state = Reading.WAIT
@@ -170,7 +176,7 @@ class RequestReader:
         chunks = self._chunks
         if chunks is None:
             raise RuntimeError("a chunked body without its decoder")
-        data, self._buffer = self._buffer, b""
+        data, self.buffer = self.buffer, b""
         try:
             payload = chunks.feed(data)
         except ChunkedError as fault:
@@ -178,7 +184,7 @@ class RequestReader:
             return False
         if chunks.done:
             self.state = Reading.WAIT
-            self._buffer = chunks.rest
+            self.buffer = chunks.rest
             self._chunks = None
         if payload:
             self._requests.request_body(payload)

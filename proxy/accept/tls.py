@@ -18,8 +18,9 @@ _binding: Any = Binding()
 lib: Any = _binding.lib
 ffi: Any = _binding.ffi
 
-BUFFER: Final = 256 * 1024 + 1024
-"""Octets of the two buffers that all sessions share: what uvloop reads at once, and its records' overhead."""
+BUFFER: Final = 256 * 1024 + 32 * 1024
+"""Octets of the two buffers that all sessions share: what uvloop reads at once, a record that had begun before, and
+the records' overhead."""
 
 BULKY: Final = 16 * 1024
 """Octets in one call beyond which OpenSSL's memory buffers have grown, and are worth giving back."""
@@ -40,6 +41,15 @@ _NO_TICKET: Final = lib.SSL_OP_NO_TICKET
 _SNI_HOST_NAME: Final = 0
 _SNI_OK: Final = 0
 _SNI_ALERT: Final = 2
+
+# What the data path calls, bound once: looking a name up in the binding costs as much as some of these calls.
+_BIO_write = lib.BIO_write
+_BIO_read = lib.BIO_read
+_BIO_waiting = lib.BIO_get_mem_data
+_SSL_read = lib.SSL_read
+_SSL_write = lib.SSL_write
+_unpack = ffi.unpack
+_NULL = ffi.NULL
 
 _input = ffi.new("char[]", BUFFER)
 _output = ffi.new("char[]", BUFFER)
@@ -76,7 +86,7 @@ _current: Judge
 class Session:
     """One TLS connection as a pair of byte streams."""
 
-    __slots__ = ("_bulky", "_ssl", "_to_peer", "_to_us", "closed_by_peer")
+    __slots__ = ("_ssl", "_to_peer", "_to_us", "bulky", "closed_by_peer")
 
     def __init__(self, listener: ListenerContext) -> None:
         self._ssl = ffi.gc(lib.SSL_new(listener.raw), lib.SSL_free)
@@ -89,7 +99,7 @@ class Session:
         self._to_us = lib.BIO_new(lib.BIO_s_mem())
         self._to_peer = lib.BIO_new(lib.BIO_s_mem())
         lib.SSL_set_bio(self._ssl, self._to_us, self._to_peer)
-        self._bulky = False
+        self.bulky = False
 
     def handshake(self, data: bytes, judge: Judge) -> bool:
         """Take what the peer sent; return whether the handshake is complete. Raises TlsError where it failed.
@@ -108,12 +118,12 @@ class Session:
 
     def pending(self) -> bytes:
         """Take what is to be sent to the peer."""
-        size = lib.BIO_read(self._to_peer, _output, BUFFER)
+        size = _BIO_read(self._to_peer, _output, BUFFER)
         if size <= 0:
             return b""
         if size < BUFFER:
-            return ffi.unpack(_output, size)  # type: ignore[no-any-return]
-        return ffi.unpack(_output, size) + self.pending()  # type: ignore[no-any-return]
+            return _unpack(_output, size)  # type: ignore[no-any-return]
+        return _unpack(_output, size) + self.pending()  # type: ignore[no-any-return]
 
     def sent_along(self) -> tuple[list[bytes], Callable[[int], bytes]]:
         """Return what the peer sent beside its leaf, as ``Judge.chain_built`` takes a chain; once it is established."""
@@ -128,20 +138,21 @@ class Session:
         Sets ``closed_by_peer`` once its close_notify has come.
         """
         ssl, source = self._ssl, self._to_us
-        if len(data) > BULKY:
-            self._bulky = True
-        lib.BIO_write(source, data, len(data))
-        filled = lib.SSL_read(ssl, _input, BUFFER)
+        size = len(data)
+        if size > BULKY:
+            self.bulky = True
+        _BIO_write(source, data, size)
+        filled = _SSL_read(ssl, _input, BUFFER)
         if filled <= 0:
             self._check_read(filled)
             return b""
-        while lib.BIO_get_mem_data(source, ffi.NULL) or lib.SSL_pending(ssl):
-            size = lib.SSL_read(ssl, _input + filled, BUFFER - filled)
+        while _BIO_waiting(source, _NULL):  # OpenSSL reads one record at a time, and keeps none back
+            size = _SSL_read(ssl, _input + filled, BUFFER - filled)
             if size <= 0:
                 self._check_read(size)
                 break
             filled += size
-        return ffi.unpack(_input, filled)  # type: ignore[no-any-return]
+        return _unpack(_input, filled)  # type: ignore[no-any-return]
 
     def rest(self) -> bytes:
         """Return what the peer said in the same flight as its last handshake message."""
@@ -158,10 +169,15 @@ class Session:
         """Return ``data`` as records for the peer. Raises TlsError."""
         size = len(data)
         if size > BULKY:
-            self._bulky = True
-        if size and lib.SSL_write(self._ssl, data, size) <= 0:
+            self.bulky = True
+        if not size:
+            return b""
+        if _SSL_write(self._ssl, data, size) <= 0:
             raise _take_error()
-        return self.pending()
+        size = _BIO_read(self._to_peer, _output, BUFFER)
+        if size < BUFFER:
+            return _unpack(_output, size)  # type: ignore[no-any-return]
+        return _unpack(_output, size) + self.pending()  # type: ignore[no-any-return]
 
     def close(self) -> bytes:
         """Return the close_notify for the peer."""
@@ -171,12 +187,12 @@ class Session:
 
     def rest_buffers(self) -> None:
         """Shrink OpenSSL's buffers after a bulky transfer, or after the handshake."""
-        if self._bulky and not lib.BIO_get_mem_data(self._to_us, ffi.NULL):
+        if self.bulky and not lib.BIO_get_mem_data(self._to_us, ffi.NULL):
             self._renew_buffers()
 
     def mark_bulky(self) -> None:
         """Ask for fresh buffers at the next ``rest_buffers``."""
-        self._bulky = True
+        self.bulky = True
 
     @property
     def version(self) -> str:

@@ -17,22 +17,23 @@ request but the values themselves.
 from __future__ import annotations
 
 import asyncio
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
 from proxy.accept.arrival import LINGER, Arrival
 from proxy.accept.read import RequestReader
 from proxy.accept.tls import TlsError
-from proxy.decide.request.admit import check_host, find_route, permit
+from proxy.decide.request.admit import check_host, find_route
 from proxy.decide.request.answer import CLOSING, answer, status_of
 from proxy.decide.request.chunked import LAST_CHUNK, encode_chunk
 from proxy.decide.request.head import RequestHead
 from proxy.decide.request.outgoing import render
 from proxy.decide.request.route import Host, Route
-from proxy.decide.verdict import Admitted, Reason, Refused
+from proxy.decide.verdict import Reason, Refused
 from proxy.forward.exchange import Exchange
 
 if TYPE_CHECKING:
-    from proxy.house import House, InForce
+    from proxy.house import Grant, House, InForce
 
 WRITE_BUFFER: Final = 256 * 1024
 """Octets on their way to a slow client before the app is paused: one read of the event loop."""
@@ -48,9 +49,10 @@ class Connection(asyncio.Protocol):
     """
 
     __slots__ = (
-        "_address", "_body_in", "_bytes_out", "_closing", "_exchange", "_force", "_head", "_house", "_keep", "_paused",
-        "_peer", "_reader", "_request_id", "_requests", "_route", "_seen_host", "_session", "_sni", "_started",
-        "_transport", "_writable", "deadline", "host", "name", "peer_address",
+        "_address", "_body_in", "_bytes_out", "_closing", "_exchange", "_force", "_grant", "_head", "_house",
+        "_keep", "_name", "_only_route", "_paused", "_peer", "_reader", "_request_id", "_requests", "_route",
+        "_seen_host", "_session", "_sni", "_started", "_transport", "_writable", "deadline", "host", "name",
+        "peer_address",
     )  # fmt: skip
 
     def __init__(self, house: House, force: InForce, arrival: Arrival, name: str) -> None:
@@ -58,6 +60,7 @@ class Connection(asyncio.Protocol):
         if handshake.host is None:
             raise RuntimeError("a handshake without a host")
         self.name = name
+        self._name = name.encode()
         self.host: Host = handshake.host
         self.peer_address = arrival.address
         self._house = house
@@ -68,9 +71,11 @@ class Connection(asyncio.Protocol):
         self._sni = handshake.sni
         self._address = arrival.address[0].encode()
         self._reader = RequestReader(self, force.limits.head, force.limits.fields)
+        self._only_route = self.host.only
         self._exchange: Exchange | None = None
         self._head: RequestHead | None = None
         self._route: Route | None = None
+        self._grant: Grant | None = None
         self._seen_host = b""
         self._request_id = b""
         self._requests = 0
@@ -86,32 +91,32 @@ class Connection(asyncio.Protocol):
         """Take what came along with the last message of the handshake."""
         self._transport.set_write_buffer_limits(high=WRITE_BUFFER)
         self._session.mark_bulky()  # the handshake's flights were
-        self._take(b"")
+        self.data_received(b"")
         self._session.rest_buffers()
 
     # --- the event loop: octets in
 
     def data_received(self, data: bytes) -> None:
-        """Take what the client sent."""
-        if not self._closing:
-            self._take(data)
-
-    def _take(self, data: bytes) -> None:
+        """Take what the client sent; while lingering, nobody listens."""
+        if self._closing:
+            return
+        session, reader = self._session, self._reader
         try:
-            plain = self._session.read(data)
+            plain = session.read(data)
         except TlsError as error:
             self._break(f"TLS failed: {error}")
             return
         if plain:
-            reader = self._reader
-            if self._exchange is None and not reader.in_head:  # the time for a head counts from its first octet
-                self.deadline = self._house.clock + self._force.limits.head_timeout
+            if self._exchange is None and not reader.buffer:  # the time for a head counts from its first octet
+                self.deadline = self._house.clock + self._force.head_timeout
             reader.feed(plain)
-            if reader.crowded and not self._paused:
+            if reader.buffer and reader.crowded:
                 self.pause_request()
         else:
-            self._transport.write(self._session.pending())  # TLS has its own answers, such as no to a renegotiation
-        if self._session.closed_by_peer:
+            answer_ = session.pending()  # TLS has answers of its own, such as no to a renegotiation
+            if answer_:
+                self._transport.write(answer_)
+        if session.closed_by_peer:
             self._half_close()
 
     def eof_received(self) -> bool:
@@ -144,11 +149,13 @@ class Connection(asyncio.Protocol):
             self._exchange.pause_response()
 
     def resume_writing(self) -> None:
-        """Read the response on."""
+        """Read the response on, or the next request."""
         self._writable = True
-        self.deadline = self._house.clock + self._force.limits.upstream_response_timeout
+        self.deadline = self._house.clock + self._force.response_timeout
         if self._exchange is not None:
             self._exchange.resume_response()
+        elif not self._closing:
+            self._rest()
 
     # --- accept.read.Requests: requests in
 
@@ -156,56 +163,59 @@ class Connection(asyncio.Protocol):
         """Judge a request, and forward it or answer for the app."""
         self._head = head
         self._body_in = self._bytes_out = 0
-        self._started = self._house.loop.time()
+        self._started = monotonic()
         self._requests += 1
         self._request_id = b""
-        verdict = self._judge(head)
-        if isinstance(verdict, Refused):
-            self._answer(verdict)
+        grant = self._judge(head)
+        if isinstance(grant, Refused):
+            self._answer(grant)
         else:
-            self._forward(head, verdict)
+            self._forward(head, grant)
 
-    def _judge(self, head: RequestHead) -> Admitted | Refused:
+    def _judge(self, head: RequestHead) -> Grant | Refused:
         """Hold a request against the host that TLS chose, its route, and what that route asks of clients."""
-        force = self._force
-        self._route = None
         field = head.host or b""
         if field != self._seen_host:
-            refusal = check_host(field, self._sni, self.host, force.snapshot.hosts)
+            self._route = None
+            refusal = check_host(field, self._sni, self.host, self._force.snapshot.hosts)
             if refusal is not None:
                 return refusal
             self._seen_host = field
-        route = find_route(head, self.host)
+        route = self._only_route or find_route(head, self.host)
         if isinstance(route, Refused):
+            self._route = None
             return route
         self._route = route
-        verdict = permit(route, self._peer, force.verdicts, self._house.wall)
-        if route.max_body is not None and head.length > route.max_body and isinstance(verdict, Admitted):
+        grant, now = self._grant, self._house.wall
+        if grant is None or grant.route is not route or grant.until <= now:
+            judged = self._force.grant(route, self._peer, now)
+            if isinstance(judged, Refused):
+                return judged
+            grant = self._grant = judged
+        if route.max_body is not None and head.length > route.max_body:
             return Refused(Reason.BODY_TOO_LARGE, f"{head.length} octets; {route.path} takes {route.max_body}")
-        return verdict
+        return grant
 
-    def _forward(self, head: RequestHead, admitted: Admitted) -> None:
-        force, route = self._force, self._route
-        if route is None:
-            raise RuntimeError("a verdict without a route")
-        by_certificate = admitted.identity is not None
-        given = head.request_id if by_certificate else None
-        self._request_id = given or b"%b-%d" % (self.name.encode(), self._requests)
-        identity = force.stamp(admitted, self._peer, route)
-        request = render(head, identity, self._address, self._request_id, admitted=by_certificate)
-        self._keep = self._keep and head.keep_alive
-        self.deadline = self._house.clock + force.limits.upstream_response_timeout
-        self._exchange = Exchange(
-            admitted, self, force.pools[route.upstream], head.method, request,
-            http11=head.version == "1.1", has_body=self._reader.in_body,
-        )  # fmt: skip
-        self._exchange.start()
+    def _forward(self, head: RequestHead, grant: Grant) -> None:
+        by_certificate = grant.by_certificate
+        request_id = head.request_id if by_certificate else b""
+        if not request_id:
+            request_id = b"%b-%d" % (self._name, self._requests)
+        self._request_id = request_id
+        if not head.keep_alive:
+            self._keep = False
+        request = render(head, grant.identity, self._address, request_id, admitted=by_certificate)
+        has_body = head.chunked or head.length > 0
+        force = self._force
+        self.deadline = self._house.clock + (force.limits.body_timeout if has_body else force.response_timeout)
+        self._exchange = exchange = Exchange(grant.permit, self, grant.pool, head, request, has_body=has_body)
+        exchange.start()
 
     def request_body(self, data: bytes) -> None:
         """Forward a piece of the body, or refuse a body that has become too long."""
         exchange, route, head = self._exchange, self._route, self._head
         if exchange is None or route is None or head is None:
-            return
+            return  # answered already; what is left of the body is read and dropped
         self._body_in += len(data)
         if route.max_body is not None and self._body_in > route.max_body:
             self._end_early(Refused(Reason.BODY_TOO_LARGE, f"the body is longer than {route.max_body} octets"))
@@ -221,13 +231,13 @@ class Connection(asyncio.Protocol):
         if head.chunked:
             exchange.body(LAST_CHUNK)
         exchange.body_done()
-        self.deadline = self._house.clock + self._force.limits.upstream_response_timeout
+        self.deadline = self._house.clock + self._force.response_timeout
 
     def request_refused(self, refusal: Refused) -> None:
         """Answer what is no request, and close."""
         if self._exchange is None:
             self._head = self._route = None
-            self._started = self._house.loop.time()
+            self._started = monotonic()
             self._request_id = b""
         self._end_early(refusal)
 
@@ -256,14 +266,14 @@ class Connection(asyncio.Protocol):
             self._break(f"TLS failed: {error}")
             return
         if self._writable:
-            self.deadline = self._house.clock + self._force.limits.upstream_response_timeout
+            self.deadline = self._house.clock + self._force.response_timeout
 
     def closes_after(self, status: int, *, delimited: bool) -> bool:
         """Decide whether this is the connection's last response."""
         if not delimited or self._house.draining:
             self._keep = False
-        if self._route is not None:
-            self._force.counters[self._route].responses[status // 100] += 1
+        if self._grant is not None:
+            self._grant.counters.responses[status // 100] += 1
         return not self._keep
 
     def response_done(self) -> None:
@@ -272,7 +282,7 @@ class Connection(asyncio.Protocol):
         if exchange is None or self._closing:
             return
         self._observe(exchange.status)
-        if self._keep and not self._reader.in_body:
+        if self._keep and exchange.request_sent:
             self._rest()
         else:
             self._close()
@@ -294,12 +304,16 @@ class Connection(asyncio.Protocol):
         if not self._paused and not self._transport.is_closing():
             self._paused = True
             self._transport.pause_reading()
+            if self._exchange is not None:  # it is the app that has to do something now
+                self.deadline = self._house.clock + self._force.response_timeout
 
     def resume_request(self) -> None:
         """Read on."""
         if self._paused and not self._reader.crowded and not self._transport.is_closing():
             self._paused = False
             self._transport.resume_reading()
+            if self._reader.in_body:
+                self.deadline = self._house.clock + self._force.limits.body_timeout
 
     # --- answers of our own, and the end
 
@@ -309,36 +323,40 @@ class Connection(asyncio.Protocol):
         status = status_of(refusal.reason)
         if head is None or not head.keep_alive or status in CLOSING or self._reader.in_body or self._house.draining:
             self._keep = False
-        self._request_id = self._request_id or b"%b-%d" % (self.name.encode(), self._requests)
+        self._request_id = self._request_id or b"%b-%d" % (self._name, self._requests)
         self._log_refusal(refusal, status)
+        unread = status in CLOSING or self._reader.in_body
         self.send(
             answer(
-                status, close=not self._keep, http11=head is None or head.version == "1.1",
+                status, close=not self._keep, http11=head is None or head.http11,
                 body=head is None or head.method != b"HEAD", request_id=self._request_id,
             )
         )  # fmt: skip
         if self._keep:
             self._rest()
         else:
-            self._close()
+            self._close(unread=unread)
 
     def _rest(self) -> None:
         """Wait for the next request, or go on with one that was pipelined."""
-        limits = self._force.limits
+        if not self._writable:
+            return  # who does not read answers asks for no more of them; ``resume_writing`` comes back here
         reader = self._reader
         self._head = None
-        self._session.rest_buffers()
-        self.deadline = self._house.clock + limits.idle_timeout
+        if self._session.bulky:
+            self._session.rest_buffers()
+        self.deadline = self._house.clock + self._force.idle_timeout
         reader.next()
-        if reader.in_head:
-            self.deadline = self._house.clock + limits.head_timeout
-        self.resume_request()
+        if reader.buffer and reader.in_head:
+            self.deadline = self._house.clock + self._force.head_timeout
+        if self._paused:
+            self.resume_request()
 
-    def _close(self) -> None:
+    def _close(self, *, unread: bool = False) -> None:
         """Close in good order; a client that is still sending is heard out for a while, so that it reads the answer."""
         if self._closing:
             return
-        unread = self._reader.in_body or self._reader.holds_more or self._head is None
+        unread = unread or self._reader.in_body or bool(self._reader.buffer) or self._head is None
         self._closing = True
         self._reader.stop()
         self._transport.write(self._session.close())
@@ -378,7 +396,7 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
         elif not self._writable:
             self._break(f"the client took nothing for {limits.write_timeout:g} s")
-        elif self._exchange is not None and self._reader.in_body:
+        elif self._exchange is not None and self._reader.in_body and not self._paused:
             self._end_early(Refused(Reason.REQUEST_TIMEOUT, f"nothing of the body for {limits.body_timeout:g} s"))
         elif self._exchange is not None:
             self._exchange.fail(Reason.UPSTREAM_TIMEOUT, f"no answer for {limits.upstream_response_timeout:g} s")
@@ -401,11 +419,11 @@ class Connection(asyncio.Protocol):
     # --- observe
 
     def _observe(self, status: int) -> None:
-        counters = self._force.counters[self._route] if self._route is not None else None
-        if counters is not None:
+        if self._grant is not None:
+            counters = self._grant.counters
             counters.bytes_in += self._body_in
             counters.bytes_out += self._bytes_out
-            counters.observe(self._house.loop.time() - self._started)
+            counters.observe(monotonic() - self._started)
         wanted = self._force.log_requests
         if wanted == "all" or (status >= _SERVER_ERROR and wanted == "errors"):
             self._house.log.write("request", **self._fields(status))
@@ -434,7 +452,7 @@ class Connection(asyncio.Protocol):
             "status": status,
             "bytes_in": self._body_in,
             "bytes_out": self._bytes_out,
-            "ms": round((self._house.loop.time() - self._started) * 1000, 2),
+            "ms": round((monotonic() - self._started) * 1000, 2),
             "generation": self._force.snapshot.generation,
             "client": None if peer is None else f"sha256:{peer.leaf.fingerprint}",
             "client_subject": None if peer is None else peer.leaf.subject,

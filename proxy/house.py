@@ -9,8 +9,9 @@ import asyncio
 import secrets
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import count
-from typing import Final
+from typing import Any, Final
 
 from proxy.accept.admission import Admission, AdmissionLimits
 from proxy.accept.arrival import Arrival
@@ -20,6 +21,7 @@ from proxy.connection import Connection, peer_text
 from proxy.decide.facts import Certificate
 from proxy.decide.peer.chain import Peer
 from proxy.decide.peer.verdicts import Verdicts
+from proxy.decide.request.admit import permit
 from proxy.decide.request.route import Route
 from proxy.decide.request.stamp import stamp
 from proxy.decide.verdict import Admitted, Reason, Refused
@@ -35,18 +37,37 @@ TICK: Final = 0.25
 """Seconds between looks at the clock: the precision of every time-out, and of ``now`` in every verdict."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Grant:
+    """A permit for one client on one route, and what forwarding its requests takes: made once, used for many.
+
+    ``identity`` are the stamped header lines, ``until`` is the Unix time in seconds at which the permit ends.
+    """
+
+    permit: Admitted
+    route: Route
+    identity: bytes
+    pool: Pool
+    counters: RouteMetrics
+    until: float
+    by_certificate: bool
+
+
 class InForce:
-    """A snapshot in force, with what was made for it. ``stamps`` remembers header lines by client and route."""
+    """A snapshot in force, with what was made for it. Times are in seconds."""
 
     def __init__(self, snapshot: Snapshot, metrics: Metrics, loop: asyncio.AbstractEventLoop) -> None:
         self.snapshot = snapshot
-        self.limits = snapshot.config.limits
+        self.limits = limits = snapshot.config.limits
+        # Read for every request, and pydantic's attributes are slow to read.
+        self.head_timeout = limits.head_timeout
+        self.idle_timeout = limits.idle_timeout
+        self.response_timeout = limits.upstream_response_timeout
         self.log_requests = snapshot.config.log.requests
         self.log_handshakes = snapshot.config.log.handshakes
-        self.verdicts = Verdicts(self.limits.cached_verdicts)
-        self.stamps: dict[tuple[bytes, Route], bytes] = {}
-        self.anonymous = {route: stamp(None, route.families) for host in snapshot.hosts.hosts for route in host.routes}
-        self.counters: dict[Route, RouteMetrics] = {
+        self.verdicts = Verdicts(limits.cached_verdicts)
+        self._grants: dict[tuple[bytes, Route], Grant] = {}
+        self._counters: dict[Route, RouteMetrics] = {
             route: metrics.route(host.name, route.path) for host in snapshot.hosts.hosts for route in host.routes
         }
         self.pools = {
@@ -60,18 +81,27 @@ class InForce:
             settings.max_connections, settings.max_idle, self.limits.upstream_connect_timeout, settings.idle_timeout
         )
 
-    def stamp(self, permit: Admitted, peer: Peer | None, route: Route) -> bytes:
-        """Return the identity header lines of a permit, made once per client and route."""
-        if permit.identity is None or peer is None:
-            return self.anonymous[route]
-        key = (peer.key, route)
-        lines = self.stamps.get(key)
-        if lines is None:
-            lines = stamp(permit.identity, route.families)
-            if len(self.stamps) >= self.limits.cached_verdicts:
-                del self.stamps[next(iter(self.stamps))]
-            self.stamps[key] = lines
-        return lines
+    def grant(self, route: Route, peer: Peer | None, now: float) -> Grant | Refused:
+        """Judge a client for a route at Unix time ``now``, and make ready what its requests take."""
+        verdict = permit(route, peer, self.verdicts, now)
+        if isinstance(verdict, Refused):
+            return verdict
+        key = (b"" if peer is None else peer.key, route)
+        grant = self._grants.get(key)
+        if grant is None or grant.permit is not verdict:
+            grant = Grant(
+                permit=verdict, route=route, identity=stamp(verdict.identity, route.families),
+                pool=self.pools[route.upstream], counters=self._counters[route], until=verdict.until,
+                by_certificate=verdict.identity is not None,
+            )  # fmt: skip
+            if len(self._grants) >= self.limits.cached_verdicts:
+                del self._grants[next(iter(self._grants))]
+            self._grants[key] = grant
+        return grant
+
+    def counters(self, route: Route) -> RouteMetrics:
+        """Return the counters of a route."""
+        return self._counters[route]
 
 
 class House:
@@ -223,7 +253,7 @@ class House:
         self.connections.discard(connection)
         self._count()
 
-    def request_refused(self, reason: Reason, same: tuple[object, ...], fields: Callable[[], dict[str, object]]) -> None:
+    def request_refused(self, reason: Reason, same: tuple[object, ...], fields: Callable[[], dict[str, Any]]) -> None:
         """Count and log a refused request; ``fields`` is asked only where the log wants to know."""
         self.metrics.request_refused(reason)
         if self.in_force.log_requests != "off":

@@ -34,10 +34,9 @@ def find_route(head: RequestHead, host: Host) -> Route | Refused:
     """Return the route of a request, which every reading of its path has to agree on."""
     paths = head.paths
     route = host.route(paths[0])
-    for other in paths[1:]:
-        if host.route(other) is not route:
-            detail = f"readings of {_show(head.target)} lead to different routes of {host.name}"
-            return Refused(Reason.AMBIGUOUS_PATH, detail)
+    if len(paths) > 1 and any(host.route(other) is not route for other in paths):
+        detail = f"readings of {_show(head.target)} lead to different routes of {host.name}"
+        return Refused(Reason.AMBIGUOUS_PATH, detail)
     if route is None:
         return Refused(Reason.NO_ROUTE, f"no route of {host.name} covers {_show(head.target)}")
     return route

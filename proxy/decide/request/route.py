@@ -62,6 +62,11 @@ class Host:
         object.__setattr__(self, "_depth", max((prefix.count("/") for prefix in table), default=0))
 
     @property
+    def only(self) -> Route | None:
+        """The route that covers every path, where there is no other."""
+        return self.routes[0] if len(self.routes) == 1 and self.routes[0].path == "/" else None
+
+    @property
     def name(self) -> str:
         """The first name, which stands for the host in logs and metrics."""
         return self.names[0]

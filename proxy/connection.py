@@ -107,17 +107,23 @@ class Connection(asyncio.Protocol):
             self._break(f"TLS failed: {error}")
             return
         if plain:
-            if self._exchange is None and not reader.buffer:  # the time for a head counts from its first octet
-                self.deadline = self._house.clock + self._force.head_timeout
+            begins = not reader.buffer
             reader.feed(plain)
-            if reader.buffer and reader.crowded:
-                self.pause_request()
+            if reader.buffer:
+                self._mind_rest(begins=begins)
         else:
             answer_ = session.pending()  # TLS has answers of its own, such as no to a renegotiation
             if answer_:
                 self._transport.write(answer_)
         if session.closed_by_peer:
             self._half_close()
+
+    def _mind_rest(self, *, begins: bool) -> None:
+        """Bound what waits to be read: the time for a head counts from its first octet."""
+        if begins and self._exchange is None and self._reader.in_head:
+            self.deadline = self._house.clock + self._force.head_timeout
+        if self._reader.crowded:
+            self.pause_request()
 
     def eof_received(self) -> bool:
         """Keep the way back open while a complete request waits for its answer."""
@@ -208,7 +214,7 @@ class Connection(asyncio.Protocol):
         has_body = head.chunked or head.length > 0
         force = self._force
         self.deadline = self._house.clock + (force.limits.body_timeout if has_body else force.response_timeout)
-        self._exchange = exchange = Exchange(grant.permit, self, grant.pool, head, request, has_body=has_body)
+        self._exchange = exchange = Exchange(grant.permit, self, grant.pool, head, request, has_body)
         exchange.start()
 
     def request_body(self, data: bytes) -> None:
@@ -281,7 +287,14 @@ class Connection(asyncio.Protocol):
         exchange, self._exchange = self._exchange, None
         if exchange is None or self._closing:
             return
-        self._observe(exchange.status)
+        grant, force = self._grant, self._force
+        if grant is not None:
+            counters = grant.counters
+            counters.bytes_in += self._body_in
+            counters.bytes_out += self._bytes_out
+            counters.observe(monotonic() - self._started)
+        if force.logs_all or (force.logs_errors and exchange.status >= _SERVER_ERROR):
+            self._house.log.write("request", **self._fields(exchange.status))
         if self._keep and exchange.request_sent:
             self._rest()
         else:
@@ -417,16 +430,6 @@ class Connection(asyncio.Protocol):
         self._break("the proxy stopped")
 
     # --- observe
-
-    def _observe(self, status: int) -> None:
-        if self._grant is not None:
-            counters = self._grant.counters
-            counters.bytes_in += self._body_in
-            counters.bytes_out += self._bytes_out
-            counters.observe(monotonic() - self._started)
-        wanted = self._force.log_requests
-        if wanted == "all" or (status >= _SERVER_ERROR and wanted == "errors"):
-            self._house.log.write("request", **self._fields(status))
 
     def _log_refusal(self, refusal: Refused, status: int | None) -> None:
         who = self._peer.leaf.fingerprint if self._peer is not None else self.peer_address[0]

@@ -64,6 +64,8 @@ class InForce:
         self.idle_timeout = limits.idle_timeout
         self.response_timeout = limits.upstream_response_timeout
         self.log_requests = snapshot.config.log.requests
+        self.logs_all = self.log_requests == "all"
+        self.logs_errors = self.log_requests == "errors"
         self.log_handshakes = snapshot.config.log.handshakes
         self.verdicts = Verdicts(limits.cached_verdicts)
         self._grants: dict[tuple[bytes, Route], Grant] = {}

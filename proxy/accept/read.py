@@ -24,6 +24,8 @@ class Reading(Enum):
 
 _HEAD: Final = Reading.HEAD
 _WAIT: Final = Reading.WAIT
+_STOPPED: Final = Reading.STOPPED
+_CR: Final = 13
 
 
 class Requests(Protocol):
@@ -79,16 +81,18 @@ class RequestReader:
 
     def feed(self, data: bytes) -> None:
         """Take what the client sent."""
-        if self.state is Reading.STOPPED:
+        if self.state is _STOPPED:
             return
         self.buffer = self.buffer + data if self.buffer else data
-        self._pump()
+        if not self._pumping:
+            self._pump()
 
     def next(self) -> None:
         """Read the next request: the answer to the last one is complete, and so is its body."""
-        self.state = Reading.HEAD
+        self.state = _HEAD
         self._blank = False
-        self._pump()
+        if self.buffer and not self._pumping:
+            self._pump()
 
     def stop(self) -> None:
         """Read nothing more."""
@@ -96,26 +100,21 @@ class RequestReader:
         self.buffer = b""
 
     def _pump(self) -> None:
-        """Go through the buffer; called again from below (an answer may be given at once), it leaves that to above."""
-        if self._pumping:
-            return
+        """Go through the buffer. What comes in from below meanwhile (an answer may be given at once) joins in."""
         self._pumping = True
         try:
-            while self.buffer:
-                state = self.state
-                if state is _HEAD:
-                    if not self._step_head():
-                        break
-                elif state is _WAIT or not self._step_body():
-                    break
+            while self.buffer and (self._step_head() if self.state is _HEAD else self._step_body()):
+                pass
         finally:
             self._pumping = False
 
     def _step_head(self) -> bool:
         """Read one head; return whether there may be more to read."""
-        if self.buffer.startswith(b"\r\n") and not self._skip_line():
-            return False
         buffer = self.buffer
+        if buffer[0] == _CR and buffer.startswith(b"\r\n"):
+            if not self._skip_line():
+                return False
+            buffer = self.buffer
         end = buffer.find(_END_OF_HEAD)
         if end < 0 or end + 4 > self._max_head:
             return self._no_head(end)

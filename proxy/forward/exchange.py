@@ -53,7 +53,7 @@ class Exchange:
                  "permit", "request_sent", "status")  # fmt: skip
 
     def __init__(
-        self, permit: Admitted, downstream: Downstream, pool: Pool, head: RequestHead, request: bytes, *,
+        self, permit: Admitted, downstream: Downstream, pool: Pool, head: RequestHead, request: bytes,
         has_body: bool,
     ) -> None:  # fmt: skip
         self.permit = permit
@@ -136,9 +136,9 @@ class Exchange:
         """Return the response's head as the client gets it."""
         self.status = head.status
         self._request = b""
-        delimited = self.http11 or head.length is not None or head.body is Body.NONE
-        close = self.downstream.closes_after(head.status, delimited=delimited and self.request_sent)
-        return head.render(http11=self.http11, close=close)
+        http11 = self.http11
+        ends_visibly = self.request_sent and (http11 or head.length is not None or head.body is Body.NONE)
+        return head.render(http11=http11, close=self.downstream.closes_after(head.status, delimited=ends_visibly))
 
     def complete(self) -> None:
         """End the exchange: the response is complete."""

@@ -94,7 +94,10 @@ class Link(asyncio.Protocol):
             self._transport.abort()
             return
         try:
-            self._relay(exchange, data)
+            if self._body is None:
+                self._relay_head(exchange, data)
+            else:
+                self._relay_body(exchange, data, b"")
         except (BadResponseError, ChunkedError) as fault:
             self._drop(exchange, Reason.UPSTREAM_PROTOCOL, f"the answer is not HTTP/1.1: {fault}")
 
@@ -127,10 +130,8 @@ class Link(asyncio.Protocol):
 
     # --- the response
 
-    def _relay(self, exchange: Exchange, data: bytes) -> None:
-        if self._body is not None:
-            self._relay_body(exchange, data, b"")
-            return
+    def _relay_head(self, exchange: Exchange, data: bytes) -> None:
+        """Read the response's head, and relay it with what came of the body."""
         if self._held:
             data, self._held = self._held + data, b""
         while True:

@@ -113,6 +113,8 @@ def read_response(raw: bytes, method: bytes) -> ResponseHead:  # noqa: C901 - on
             forward(line)
         elif kind == _LENGTH:
             head.length = int(value)  # which comes once, llhttp has seen to that
+        elif kind == _CONNECTION and not head.options:
+            head.options = value.strip().lower()
         elif kind is None:
             _take(head, _sort(name), line, value.strip())
         elif kind != _DROP:

@@ -235,6 +235,10 @@ def _sort(head: RequestHead, lines: list[bytes], known: Mapping[bytes, Field]) -
         field = known.get(name)
         if field is _FORWARD:
             forward(line)
+        elif field is _HOST and head.host is None:
+            head.host = value
+        elif field is _CONNECTION and not head.connection:
+            head.connection = value.lower()
         elif field is None:
             _sort_slowly(head, line)
         elif field is not _DROP:

@@ -52,7 +52,7 @@ class Exchange:
     __slots__ = ("_body_begun", "_link", "_over", "_pool", "_request", "_reused", "downstream", "http11", "method",
                  "permit", "request_sent", "status")  # fmt: skip
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - a keyword costs time on the path of a request
         self, permit: Admitted, downstream: Downstream, pool: Pool, head: RequestHead, request: bytes,
         has_body: bool,
     ) -> None:  # fmt: skip

@@ -24,6 +24,7 @@ _OWN: Final = dict.fromkeys(HOP_BY_HOP, _DROP) | {
     b"connection": _CONNECTION,
 }
 _MAX_KNOWN: Final = 2_000
+_MAX_KNOWN_LINE: Final = 64
 _Parser = httptools.HttpResponseParser
 _known: dict[bytes, int] = {}
 
@@ -48,11 +49,7 @@ class ResponseHead:
     body: Body
 
     def __init__(self, status_line: bytes) -> None:
-        self.keep_alive = status_line.startswith(b"HTTP/1.1 ")
-        if not self.keep_alive and not status_line.startswith(b"HTTP/1.0 "):
-            raise BadResponseError("it is not HTTP/1.1 or 1.0")
-        self.status = int(status_line[9:12])
-        self.phrase = status_line[13:]
+        self.status, self.phrase, self.keep_alive = _status_lines.get(status_line) or _read_status_line(status_line)
         self.lines: list[bytes] = []
         self.length: int | None = None
         self.chunked = False
@@ -83,6 +80,20 @@ _BODY_NONE: Final = Body.NONE
 _BODY_LENGTH: Final = Body.LENGTH
 _BODY_CHUNKED: Final = Body.CHUNKED
 _BODY_CLOSE: Final = Body.CLOSE
+
+
+_status_lines: dict[bytes, tuple[int, bytes, bool]] = {}
+
+
+def _read_status_line(line: bytes) -> tuple[int, bytes, bool]:
+    """Return the status, the reason phrase, and whether it is HTTP/1.1; remember it, as an app has few of them."""
+    http11 = line.startswith(b"HTTP/1.1 ")
+    if not http11 and not line.startswith(b"HTTP/1.0 "):
+        raise BadResponseError("it is not HTTP/1.1 or 1.0")
+    read = int(line[9:12]), line[13:], http11
+    if len(_status_lines) < _MAX_KNOWN and len(line) <= _MAX_KNOWN_LINE:
+        _status_lines[line] = read
+    return read
 
 
 class _Nobody:
@@ -143,7 +154,7 @@ def _take(head: ResponseHead, kind: int, line: bytes, value: bytes) -> None:
 
 def _sort(name: bytes) -> int:
     kind = _OWN.get(name.lower(), _KEEP)
-    if len(_known) < _MAX_KNOWN:
+    if len(_known) < _MAX_KNOWN and len(name) <= _MAX_KNOWN_LINE:
         _known[name] = kind
     return kind
 

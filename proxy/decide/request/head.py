@@ -23,6 +23,9 @@ MAX_REQUEST_ID: Final = 128
 MAX_KNOWN_NAMES: Final = 2_000
 """Spellings of field names that are remembered; clients that invent more pay for sorting them each time."""
 
+MAX_KNOWN_NAME: Final = 64
+"""Octets of a name that is remembered, so that strangers cannot fill the memory with long ones."""
+
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,%d}" % MAX_REQUEST_ID)
 _TOKEN_LIST: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+(?:[ \t]*,[ \t]*[!#$%&'*+.^_`|~0-9A-Za-z-]+)*")
 _ABSOLUTE: Final = re.compile(rb"(?i:https?)://([^/?#@\\]+)(/[^#]*|\?[^#]*)?")
@@ -101,7 +104,7 @@ def sort_field(name: bytes) -> Field:
     field = _OWN.get(name.lower())
     if field is None:
         field = Field.DROP if fold(name) in _OWN else _BY_PASSAGE[passage(name)]
-    if len(_known) < MAX_KNOWN_NAMES:
+    if len(_known) < MAX_KNOWN_NAMES and len(name) <= MAX_KNOWN_NAME:
         _known[name] = field
     return field
 

@@ -85,7 +85,7 @@ class Connection(asyncio.Protocol):
         self._writable = True
         self._paused = False
         self._closing = False
-        self.deadline = house.clock + force.limits.head_timeout
+        self.deadline = house.clock + force.head_timeout
 
     def begin(self) -> None:
         """Take what came along with the last message of the handshake."""

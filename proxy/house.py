@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count
+from time import monotonic
 from typing import Any, Final
 
 from proxy.accept.admission import Admission, AdmissionLimits
@@ -120,7 +121,7 @@ class House:
         self.listener = ListenerContext(listener_context())
         self.facts = Facts()
         self.draining = False
-        self.clock = loop.time()
+        self.clock = monotonic()
         self.wall = time.time()
         self.connections: set[Connection] = set()
         self._arrivals: set[Arrival] = set()
@@ -132,12 +133,12 @@ class House:
     # --- time
 
     def now(self) -> float:
-        """Return the event loop's time in seconds."""
-        return self.loop.time()
+        """Return the monotonic time in seconds."""
+        return monotonic()
 
     def tick(self) -> None:
         """Look at the clock, and at every deadline."""
-        now = self.clock = self.loop.time()
+        now = self.clock = monotonic()
         self.wall = time.time()
         for arrival in tuple(self._arrivals):
             arrival.tick(now)
@@ -198,6 +199,7 @@ class House:
             host=host or None,
             generation=self.in_force.snapshot.generation,
             ms=self._ms(arrival),
+            **arrival.agreed(),
             certificate=self._certificate(leaf),
         )
 
@@ -208,7 +210,7 @@ class House:
         self._count()
         handshake = arrival.handshake
         host = connection.host.name
-        self.metrics.handshake_accepted(host, self.loop.time() - arrival.started)
+        self.metrics.handshake_accepted(host, monotonic() - arrival.started)
         self._watch_expiry(handshake.leaf, host)
         if self.in_force.log_handshakes == "all":
             session = arrival.session
@@ -239,7 +241,7 @@ class House:
             self.log.write("certificate.expiring", level="warning", within_days=days, host=host, certificate=fields)
 
     def _ms(self, arrival: Arrival) -> float:
-        return round((self.loop.time() - arrival.started) * 1000, 2)
+        return round((monotonic() - arrival.started) * 1000, 2)
 
     def _certificate(self, leaf: Certificate | None) -> dict[str, object] | None:
         return None if leaf is None else certificate_fields(leaf, self.wall)

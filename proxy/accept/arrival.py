@@ -126,6 +126,12 @@ class Arrival(asyncio.Protocol):
         self._abort(f"the connection broke after {self._received} octets: {fault or 'closed'}")
         self._door.left(self)
 
+    def agreed(self) -> dict[str, str | None]:
+        """Return the TLS version and the cipher, as far as they had been agreed on."""
+        if not self._received or self.session.cipher is None:
+            return {}
+        return {"tls": self.session.version, "cipher": self.session.cipher}
+
     def tick(self, now: float) -> None:
         """End a handshake, or a lingering, whose time is over."""
         if now < self.deadline:

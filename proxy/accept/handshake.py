@@ -86,14 +86,17 @@ class Facts:
         return peer
 
     def widened(self, peer: Peer, digests: list[bytes], der: Callable[[int], bytes]) -> Peer:
-        """Return ``peer`` with what else its client sent; a certificate that cannot be read leads nowhere."""
+        """Return ``peer`` with what else its client sent; a certificate that cannot be read leads nowhere.
+
+        What nobody has verified is not kept: a client could send other ones with each connection.
+        """
         held = (peer.leaf, *peer.intermediates)
         known = {certificate.fingerprint for certificate in held}
         more = []
         for index, digest in enumerate(digests[:MAX_SENT_ALONG]):
             if digest.hex() not in known:
                 with suppress(MalformedCertificateError):
-                    more.append(self._certificate(digest, der, index))
+                    more.append(self._known.get(digest) or read_certificate(der(index)))
         return peer_of((*held, *more)) if more else peer
 
     def _certificate(self, digest: bytes, der: Callable[[int], bytes], index: int) -> Certificate:
@@ -135,7 +138,8 @@ class Handshake:
         """Find the host of a server name (RFC 6066, section 3)."""
         if sni is not None:
             self.shown_sni = sni.decode("latin-1")
-            self.sni = normalise_host(self.shown_sni)
+            if b":" not in sni:  # a server name has no port, other than a Host field
+                self.sni = normalise_host(self.shown_sni)
         host = self._hosts.find(self.sni)
         if host is None:
             asked = "no server name" if sni is None else f"server name {self.shown_sni!a}"

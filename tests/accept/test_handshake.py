@@ -71,7 +71,13 @@ def test_a_name_chooses_a_host_and_what_it_asks_for(sni: bytes, host: Host, asks
     assert handshake.shown_sni == sni.decode()
 
 
-@pytest.mark.parametrize("sni", [None, b"nobody.example", b"", b"\xff\xfe", b"a" * 300, b"strict.example\n", b"a b"])
+@pytest.mark.parametrize(
+    "sni",
+    [
+        None, b"nobody.example", b"", b"\xff\xfe", b"a" * 300, b"strict.example\n", b"a b", b"strict.example:443",
+        b"strict.example:",
+    ],
+)  # fmt: skip
 def test_a_name_of_no_host_is_refused_or_goes_to_the_default(sni: bytes | None) -> None:
     """Also one that is no host name at all."""
     handshake = begin()
@@ -232,3 +238,10 @@ def test_what_was_sent_along_widens_the_peer() -> None:
     assert facts.widened(peer, [b"\0" * 32], lambda _index: b"nonsense") is peer
     with pytest.raises(MalformedCertificateError):
         facts.peer([b"\0" * 32], lambda _index: b"nonsense")
+
+
+def test_what_was_sent_along_is_not_remembered() -> None:
+    """Nobody verified it, and a client may send other certificates with each connection."""
+    facts, peer = Facts(), peer_of([LEAF.certificate, ROOT.certificate])
+    facts.widened(peer, *ders(OTHER))
+    assert facts._known == {}

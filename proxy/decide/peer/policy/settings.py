@@ -33,8 +33,8 @@ def entries(setting: object, parse: Callable[[str], _Entry], example: str) -> tu
 
 def refuse(reason: Reason, has: str, allowed: Sequence[object]) -> Refused:
     """Refuse a leaf for what it ``has`` where only one of ``allowed`` would do."""
-    wanted = f"match none of {listed(allowed)}" if allowed else "cannot match: the rule's list is empty"
-    return Refused(reason, printable(f"{has} {wanted}"), 0)
+    wanted = f"the rule allows {listed(allowed)}" if allowed else "the rule's list is empty"
+    return Refused(reason, printable(f"{has}; {wanted}"), 0)
 
 
 def _shown(setting: object) -> str:

@@ -23,7 +23,8 @@ def test_a_renewal_is_another_certificate() -> None:
     refusal = rule.judge(identity_of(renewed, _CA), NOW)
     assert refusal is not None
     assert refusal.reason is Reason.PIN_MISMATCH
-    assert refusal.detail.startswith(f"certificate [sha256:{renewed.certificate.fingerprint}] match none of [sha256:")
+    shown = f"certificate [sha256:{renewed.certificate.fingerprint}]; the rule allows [sha256:"
+    assert refusal.detail.startswith(shown)
 
 
 def test_an_issuers_certificate_is_no_pin_of_the_leaf() -> None:

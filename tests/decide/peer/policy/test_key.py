@@ -60,4 +60,4 @@ def test_it_says_what_it_asks_and_what_it_found() -> None:
     assert str(rule) == "a key in [RSA >= 3072, EC secp384r1, Ed25519]"
     refusal = rule.judge(_identity(PublicKey("RSA", None, 2048)), NOW)
     assert refusal is not None
-    assert refusal.detail == "key [RSA 2048] match none of [RSA >= 3072, EC secp384r1, Ed25519]"
+    assert refusal.detail == "key [RSA 2048]; the rule allows [RSA >= 3072, EC secp384r1, Ed25519]"

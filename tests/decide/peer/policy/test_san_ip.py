@@ -44,7 +44,7 @@ def test_text_is_no_address() -> None:
     refusal = SanIp.from_setting(["192.0.2.7"]).judge(identity_of(leaf), NOW)
     assert refusal is not None
     assert refusal.reason is Reason.NAME_NOT_ALLOWED
-    assert refusal.detail == "IP addresses [] match none of [192.0.2.7/32]"
+    assert refusal.detail == "IP addresses []; the rule allows [192.0.2.7/32]"
 
 
 def test_it_says_what_it_asks() -> None:

@@ -27,7 +27,7 @@ def test_another_key_refuses() -> None:
     refusal = _rule(_LEAF.certificate.spki_sha256).judge(identity_of(other, _CA), NOW)
     assert refusal is not None
     assert refusal.reason is Reason.PIN_MISMATCH
-    assert refusal.detail.startswith(f"public key [sha256:{other.certificate.spki_sha256}] match none of [sha256:00")
+    assert refusal.detail.startswith(f"public key [sha256:{other.certificate.spki_sha256}]; the rule allows [sha256:00")
 
 
 def test_an_issuers_key_or_the_certificates_digest_is_no_pin_of_the_leaf() -> None:

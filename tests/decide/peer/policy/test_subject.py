@@ -75,5 +75,5 @@ def test_it_says_what_it_asks_and_what_it_found() -> None:
     rule = Subject.from_setting(["CN=other"])
     refusal = rule.judge(identity_of(make_leaf(None, subject=_SUBJECT)), NOW)
     assert refusal is not None
-    assert refusal.detail == r"subject [CN=edge,OU=B,OU=A,OU=A,O=CDN\, Inc.] match none of [CN=other]"
+    assert refusal.detail == r"subject [CN=edge,OU=B,OU=A,OU=A,O=CDN\, Inc.]; the rule allows [CN=other]"
     assert str(rule) == "subject with the attributes of one of [CN=other]"

@@ -7,6 +7,8 @@ from typing import Final
 from proxy.decide.request.head import RequestHead
 
 _VIA: Final = b"1.1 originward"
+_VIA_HTTP10: Final = b"1.0 originward"
+"""RFC 9110, section 7.6.3: the version that the request came with."""
 
 
 def render(head: RequestHead, identity: bytes, client: bytes, request_id: bytes, *, admitted: bool) -> bytes:
@@ -28,7 +30,9 @@ def render(head: RequestHead, identity: bytes, client: bytes, request_id: bytes,
         if head.forwarded_host:
             forwarded_host = head.forwarded_host + b", " + host
     fields = b"\r\n".join(lines) + b"\r\n" if lines else b""
-    via = head.via + b", " + _VIA if head.via else _VIA
+    via = _VIA if head.http11 else _VIA_HTTP10
+    if head.via:
+        via = head.via + b", " + via
     end = b"\r\n\r\n"
     if head.chunked:
         end = b"\r\nTransfer-Encoding: chunked\r\n\r\n"

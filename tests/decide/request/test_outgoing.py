@@ -117,3 +117,10 @@ def test_claims_about_others_never_pass_from_strangers(prefix: bytes, tail: byte
     lines = forward(b"%b: forged\r\n" % name, admitted=False)
     assert lines == [b"GET /a?b HTTP/1.1", b"Host: A.example:8443", b"Client-Cert: :MIIgenuine:", *OWN]
     assert not any(fold(line.partition(b":")[0]) == fold(name) and b"forged" in line for line in lines)
+
+
+@pytest.mark.parametrize(("before", "after"), [(b"", b"1.0 originward"), (b"1.1 edge", b"1.1 edge, 1.0 originward")])
+def test_via_says_the_version_that_the_request_came_with(before: bytes, after: bytes) -> None:
+    """Whatever is spoken with the app (RFC 9110, section 7.6.3)."""
+    fields = b"Via: " + before + b"\r\n" if before else b""
+    assert forward(fields, b"GET / HTTP/1.0")[-1] == b"Via: " + after

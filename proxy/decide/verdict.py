@@ -25,6 +25,7 @@ class Reason(StrEnum):
     MALFORMED_CERTIFICATE = "malformed-certificate"
     UNSUPPORTED_EXTENSION = "unsupported-extension"
     WEAK_KEY = "weak-key"
+    CERTIFICATE_POLICY = "certificate-policy"
     # The route's policy
     NAME_NOT_ALLOWED = "name-not-allowed"
     ISSUER_NOT_ALLOWED = "issuer-not-allowed"

@@ -93,12 +93,19 @@ def verify(peer: Peer, bundle: Bundle, now: float) -> tuple[Certificate, ...] | 
     """Return the verified chain, leaf first and anchor last, or the refusal. ``now`` is in Unix seconds."""
     chain = build_path(peer, bundle, now)
     if isinstance(chain, Refused):
-        return chain
+        return _named(chain, bundle)
     for check in (check_length, check_keys, check_hashes, check_purpose):
         refusal = check(chain)
         if refusal is not None:
             return refusal
     return check_eku_presence(chain[0], bundle) or chain
+
+
+def _named(refusal: Refused, bundle: Bundle) -> Refused:
+    """Say which bundle a chain does not lead to: a client that is trusted elsewhere is refused by this one."""
+    if refusal.reason is not Reason.UNTRUSTED_ISSUER:
+        return refusal
+    return replace(refusal, detail=f"no path to an anchor of bundle {bundle.name}: {refusal.detail}")
 
 
 def build_path(peer: Peer, bundle: Bundle, now: float) -> tuple[Certificate, ...] | Refused:

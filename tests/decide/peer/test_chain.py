@@ -70,6 +70,11 @@ def test_an_intermediate_can_be_the_anchor() -> None:
     assert _verify(leaf, _MIDDLE, anchors=(_MIDDLE,)) == _certificates(leaf, _MIDDLE)
 
 
+def test_a_refusal_names_the_bundle_that_was_asked() -> None:
+    """A client may be trusted by another route's bundle; the operator has to see which one refused it."""
+    assert _refusal(make_leaf(_MIDDLE)).detail.startswith("no path to an anchor of bundle ")
+
+
 def test_a_sibling_of_an_intermediate_anchor_is_untrusted() -> None:
     """To trust an intermediate is not to trust its root."""
     assert _refusal(make_leaf(_ROOT), _ROOT, anchors=(_MIDDLE,)).reason is Reason.UNTRUSTED_ISSUER

@@ -7,8 +7,8 @@ import shlex
 import shutil
 import signal
 import socket
-import sys
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

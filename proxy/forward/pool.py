@@ -122,16 +122,18 @@ class Pool:
 
         A server that can take none, or could not be reached a moment ago, passes its turn on.
         """
-        self._turn = turn = self._turn + 1
-        servers = self._servers
+        turn, servers = self._turn, self._servers
         count = len(servers)
-        for index in range(turn, turn + count):
-            server = servers[index % count]
+        for _ in servers:
+            turn = (turn + 1) % count
+            server = servers[turn]
             if server.idle:
+                self._turn = turn
                 self._counters.reused_total += 1
                 return server.idle.pop()
             if not (server.full or server.shunned):
                 break
+        self._turn = turn
         return None
 
     def connect(self, exchange: Exchange) -> None:

@@ -123,11 +123,11 @@ def read_response(raw: bytes, method: bytes) -> ResponseHead:  # noqa: C901 - on
     if len(lines) - 3 > MAX_FIELDS:  # besides the status line, and the two empty strings behind the last field
         raise BadResponseError(f"more than {MAX_FIELDS} fields")
     head = ResponseHead(lines[0])
-    forward = head.lines.append
+    forward, kind_of = head.lines.append, _known.get
     for line in lines[1:-2]:
         name, _, value = line.partition(b":")
-        kind = _known.get(name)
-        if kind == _KEEP:
+        kind = kind_of(name)
+        if kind == 0:  # _KEEP, in a loop that every field of every response goes through
             forward(line)
         elif kind == _LENGTH:
             head.length = int(value)  # which comes once, llhttp has seen to that

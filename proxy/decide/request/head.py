@@ -234,10 +234,10 @@ def read_head(raw: bytes, max_fields: int) -> RequestHead | Refused:  # noqa: PL
 
 def _sort(head: RequestHead, lines: list[bytes], known: Mapping[bytes, Field]) -> None:
     """Sort field lines into ``head`` by what is ``known`` of their names."""
-    forward = head.lines.append
+    forward, field_of = head.lines.append, known.get
     for line in lines[1:-2]:
         name, _, value = line.partition(b": ")
-        field = known.get(name)
+        field = field_of(name)
         if field is _FORWARD:
             forward(line)
         elif field is _HOST and head.host is None:

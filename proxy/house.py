@@ -1,7 +1,4 @@
-"""The house: what all connections of a process share, and what they tell the outside.
-
-``InForce`` is one snapshot with everything that was made for it: memos, pools and counters. It is swapped whole.
-"""
+"""The house: what all connections of a process share, and what they tell the outside."""
 
 from __future__ import annotations
 
@@ -9,7 +6,6 @@ import asyncio
 import secrets
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from itertools import count
 from time import monotonic
 from typing import Any, Final
@@ -18,94 +14,21 @@ from proxy.accept.admission import Admission, AdmissionLimits
 from proxy.accept.arrival import Arrival
 from proxy.accept.handshake import Facts, Handshake
 from proxy.accept.tls import ListenerContext
-from proxy.connection import Connection, peer_text
+from proxy.connection import Connection
 from proxy.decide.facts import Certificate
-from proxy.decide.peer.chain import Peer
-from proxy.decide.peer.verdicts import Verdicts
-from proxy.decide.request.admit import permit
-from proxy.decide.request.route import Route
-from proxy.decide.request.stamp import stamp
-from proxy.decide.verdict import Admitted, Reason, Refused
-from proxy.forward.pool import Pool, PoolLimits
+from proxy.decide.verdict import Reason, Refused
+from proxy.in_force import InForce
+from proxy.life import peer_text
 from proxy.observe.expiry import ExpiryWatch
 from proxy.observe.faults import fault_fields
 from proxy.observe.fields import certificate_fields
 from proxy.observe.log import Log
-from proxy.observe.metrics import Metrics, RouteMetrics
+from proxy.observe.metrics import Metrics
 from proxy.snapshot.model import Snapshot
 from proxy.snapshot.tls import listener_context
 
 TICK: Final = 0.25
 """Seconds between looks at the clock: the precision of every time-out, and of ``now`` in every verdict."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Grant:
-    """A permit for one client on one route, and what forwarding its requests takes: made once, used for many.
-
-    ``identity`` are the stamped header lines, ``until`` is the Unix time in seconds at which the permit ends.
-    """
-
-    permit: Admitted
-    route: Route
-    identity: bytes
-    pool: Pool
-    counters: RouteMetrics
-    until: float
-    by_certificate: bool
-
-
-class InForce:
-    """A snapshot in force, with what was made for it. Times are in seconds."""
-
-    def __init__(self, snapshot: Snapshot, metrics: Metrics, loop: asyncio.AbstractEventLoop) -> None:
-        self.snapshot = snapshot
-        self.limits = limits = snapshot.config.limits
-        # Read for every request, and pydantic's attributes are slow to read.
-        self.head_timeout = limits.head_timeout
-        self.idle_timeout = limits.idle_timeout
-        self.response_timeout = limits.upstream_response_timeout
-        self.log_requests = snapshot.config.log.requests
-        self.logs_all = self.log_requests == "all"
-        self.logs_errors = self.log_requests == "errors"
-        self.log_handshakes = snapshot.config.log.handshakes
-        self.verdicts = Verdicts(limits.cached_verdicts)
-        self._grants: dict[tuple[bytes, Route], Grant] = {}
-        self._counters: dict[Route, RouteMetrics] = {
-            route: metrics.route(host.name, route.path) for host in snapshot.hosts.hosts for route in host.routes
-        }
-        self.pools = {
-            name: Pool(upstream, self._pool_limits(name), metrics.upstream(name), loop)
-            for name, upstream in snapshot.upstreams.items()
-        }
-
-    def _pool_limits(self, name: str) -> PoolLimits:
-        settings = self.snapshot.config.upstreams[name]
-        return PoolLimits(
-            settings.max_connections, settings.max_idle, self.limits.upstream_connect_timeout, settings.idle_timeout
-        )
-
-    def grant(self, route: Route, peer: Peer | None, now: float) -> Grant | Refused:
-        """Judge a client for a route at Unix time ``now``, and make ready what its requests take."""
-        verdict = permit(route, peer, self.verdicts, now)
-        if isinstance(verdict, Refused):
-            return verdict
-        key = (b"" if peer is None else peer.key, route)
-        grant = self._grants.get(key)
-        if grant is None or grant.permit is not verdict:
-            grant = Grant(
-                permit=verdict, route=route, identity=stamp(verdict.identity, route.families),
-                pool=self.pools[route.upstream], counters=self._counters[route], until=verdict.until,
-                by_certificate=verdict.identity is not None,
-            )  # fmt: skip
-            if len(self._grants) >= self.limits.cached_verdicts:
-                del self._grants[next(iter(self._grants))]
-            self._grants[key] = grant
-        return grant
-
-    def counters(self, route: Route) -> RouteMetrics:
-        """Return the counters of a route."""
-        return self._counters[route]
 
 
 class House:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from proxy import house as house_module
+from proxy import in_force
 from proxy.accept.arrival import Arrival
 from proxy.accept.handshake import Facts, Handshake
 from proxy.connection import Connection
@@ -26,7 +26,7 @@ TLS_PARTS: dict[str, tuple[Any, str]] = {
     "a connection's first step": (Connection, "begin"),
 }
 HTTP_PARTS: dict[str, tuple[Any, str]] = {
-    "the stamp": (house_module, "stamp"),
+    "the stamp": (in_force, "stamp"),
     "the judge": (Connection, "_judge"),
     "the outgoing request": (Connection, "_forward"),
     "the pool": (Pool, "take"),

@@ -1,0 +1,88 @@
+"""What is in force: one snapshot with everything that was made for it, swapped whole.
+
+Memos, pools and counters belong to a snapshot, because their keys are its gates and routes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from proxy.decide.peer.chain import Peer
+from proxy.decide.peer.verdicts import Verdicts
+from proxy.decide.request.admit import permit
+from proxy.decide.request.route import Route
+from proxy.decide.request.stamp import stamp
+from proxy.decide.verdict import Admitted, Refused
+from proxy.forward.pool import Pool, PoolLimits
+from proxy.observe.metrics import Metrics, RouteMetrics
+from proxy.snapshot.model import Snapshot
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Grant:
+    """A permit for one client on one route, and what forwarding its requests takes: made once, used for many.
+
+    ``identity`` are the stamped header lines, ``until`` is the Unix time in seconds at which the permit ends.
+    """
+
+    permit: Admitted
+    route: Route
+    identity: bytes
+    pool: Pool
+    counters: RouteMetrics
+    until: float
+    by_certificate: bool
+
+
+class InForce:
+    """A snapshot in force, with what was made for it. Times are in seconds."""
+
+    def __init__(self, snapshot: Snapshot, metrics: Metrics, loop: asyncio.AbstractEventLoop) -> None:
+        self.snapshot = snapshot
+        self.limits = limits = snapshot.config.limits
+        # Read for every request, and pydantic's attributes are slow to read.
+        self.head_timeout = limits.head_timeout
+        self.idle_timeout = limits.idle_timeout
+        self.response_timeout = limits.upstream_response_timeout
+        self.log_requests = snapshot.config.log.requests
+        self.logs_all = self.log_requests == "all"
+        self.logs_errors = self.log_requests == "errors"
+        self.log_handshakes = snapshot.config.log.handshakes
+        self.verdicts = Verdicts(limits.cached_verdicts)
+        self._grants: dict[tuple[bytes, Route], Grant] = {}
+        self._counters: dict[Route, RouteMetrics] = {
+            route: metrics.route(host.name, route.path) for host in snapshot.hosts.hosts for route in host.routes
+        }
+        self.pools = {
+            name: Pool(upstream, self._pool_limits(name), metrics.upstream(name), loop)
+            for name, upstream in snapshot.upstreams.items()
+        }
+
+    def _pool_limits(self, name: str) -> PoolLimits:
+        settings = self.snapshot.config.upstreams[name]
+        return PoolLimits(
+            settings.max_connections, settings.max_idle, self.limits.upstream_connect_timeout, settings.idle_timeout
+        )
+
+    def grant(self, route: Route, peer: Peer | None, now: float) -> Grant | Refused:
+        """Judge a client for a route at Unix time ``now``, and make ready what its requests take."""
+        verdict = permit(route, peer, self.verdicts, now)
+        if isinstance(verdict, Refused):
+            return verdict
+        key = (b"" if peer is None else peer.key, route)
+        grant = self._grants.get(key)
+        if grant is None or grant.permit is not verdict:
+            grant = Grant(
+                permit=verdict, route=route, identity=stamp(verdict.identity, route.families),
+                pool=self.pools[route.upstream], counters=self._counters[route], until=verdict.until,
+                by_certificate=verdict.identity is not None,
+            )  # fmt: skip
+            if len(self._grants) >= self.limits.cached_verdicts:
+                del self._grants[next(iter(self._grants))]
+            self._grants[key] = grant
+        return grant
+
+    def counters(self, route: Route) -> RouteMetrics:
+        """Return the counters of a route."""
+        return self._counters[route]

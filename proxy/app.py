@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import resource
 import socket
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +23,7 @@ from proxy.observe.admin import Admin
 from proxy.observe.log import Log, open_log
 from proxy.observe.metrics import Metrics
 from proxy.snapshot.address import Address
+from proxy.snapshot.limits import Limits
 from proxy.snapshot.load import load
 from proxy.snapshot.model import Snapshot
 from proxy.supervise.drain import drain
@@ -30,6 +33,9 @@ BACKLOG: Final = 4096
 """Connections that the kernel queues while the loop is busy: several bursts of handshakes of a CDN."""
 
 FIRST_GENERATION: Final = 1
+
+OWN_DESCRIPTORS: Final = 64
+"""Beside connections: listeners, the log, the admin page's clients, the event loop's own."""
 
 
 def run(path: Path) -> int:
@@ -111,9 +117,25 @@ def _settle() -> None:
     gc.freeze()
 
 
+def _allow_descriptors(limits: Limits) -> Iterator[str]:
+    """Raise the process's limit of open files as far as is needed and allowed; warn where that is not enough."""
+    needed = 2 * limits.connections + OWN_DESCRIPTORS  # a client's, and one to the app
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= needed:
+        return
+    soft = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    if soft < needed:
+        yield (
+            f"the system allows {soft} open files, and limits.connections: {limits.connections} may need {needed}; "
+            "raise the hard limit (LimitNOFILE= in systemd, ulimit -Hn), or lower limits.connections"
+        )
+
+
 def _announce(snapshot: Snapshot, log: Log, listeners: list[asyncio.Server], admin: Admin) -> None:
     """Say what runs, and each loosening by name."""
-    for warning in snapshot.warnings:
+    warnings = [*snapshot.warnings, *_allow_descriptors(snapshot.config.limits)]
+    for warning in warnings:
         log.write("warning", level="warning", detail=warning)
     addresses = [":".join(map(str, s.getsockname()[:2])) for listener in listeners for s in listener.sockets]
     log.write(
@@ -127,5 +149,5 @@ def _announce(snapshot: Snapshot, log: Log, listeners: list[asyncio.Server], adm
         generation=snapshot.generation,
         hosts=len(snapshot.hosts.hosts),
         bundles=len(snapshot.bundles),
-        warnings=len(snapshot.warnings),
+        warnings=len(warnings),
     )

@@ -207,6 +207,7 @@ class Connection(Life):
         if self._exchange is None:
             self._head = self._route = None
             self._started = monotonic()
+            self._requests += 1
             self._request_id = b""
         self._end_early(refusal)
 

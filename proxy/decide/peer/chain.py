@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from math import inf
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from cryptography.hazmat.bindings.openssl.binding import Binding
 from cryptography.x509.oid import ExtendedKeyUsageOID
@@ -19,6 +19,9 @@ from OpenSSL import crypto
 from proxy.decide.facts import Certificate, MalformedCertificateError, read_certificate
 from proxy.decide.text import printable
 from proxy.decide.verdict import Reason, Refused
+
+if TYPE_CHECKING:
+    from proxy.decide.peer.crl.settings import Revocation
 
 _lib: Final[Any] = Binding().lib
 
@@ -89,11 +92,15 @@ class Peer:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Bundle:
-    """A named trust bundle: its anchors (roots or intermediates), and what it asks of every chain."""
+    """A named trust bundle: its anchors (roots or intermediates), and what it asks of every chain.
+
+    Without ``revocation`` nobody asks whether a certificate was revoked.
+    """
 
     name: str
     anchors: tuple[Certificate, ...]
     require_eku: bool = False
+    revocation: Revocation | None = None
     _x509: tuple[crypto.X509, ...] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -122,7 +129,7 @@ def peer_of(chain: Iterable[Certificate]) -> Peer:
 
 def verify(peer: Peer, bundle: Bundle, now: float) -> tuple[Certificate, ...] | Refused:
     """Return the verified chain, leaf first and anchor last, or the refusal. ``now`` is in Unix seconds."""
-    chain = _build(peer, bundle, now)
+    chain = build(peer, bundle, now)
     if isinstance(chain, Refused):
         return chain
     for check in (check_length, check_keys, check_hashes, check_purpose):
@@ -132,7 +139,8 @@ def verify(peer: Peer, bundle: Bundle, now: float) -> tuple[Certificate, ...] | 
     return check_eku_presence(chain[0], bundle) or chain
 
 
-def _build(peer: Peer, bundle: Bundle, now: float) -> tuple[Certificate, ...] | Refused:
+def build(peer: Peer, bundle: Bundle, now: float) -> tuple[Certificate, ...] | Refused:
+    """Return the chain that OpenSSL verifies, whatever the leaf may be used for: CRL issuers are no clients."""
     try:
         built = _built_by_openssl(peer, bundle, now)
         known = {c.der: c for c in (peer.leaf, *peer.intermediates, *bundle.anchors)}

@@ -2,8 +2,9 @@
 PYTHON ?= python3
 VENV ?= .venv
 PYTEST_ARGS ?=
+BENCH_ARGS ?=
 
-.PHONY: demo test check clean
+.PHONY: demo test check bench clean
 
 demo: $(VENV)/.ready-to-run  ## a PKI, an app and the proxy, and a table of what comes of each request
 	$(VENV)/bin/originward demo
@@ -14,6 +15,9 @@ test: $(VENV)/.ready-to-test  ## every test
 check: $(VENV)/.ready-to-test  ## lint and types
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
+
+bench: $(VENV)/.ready-to-run  ## the data path beside nginx, some minutes; needs nginx, ab and curl, and says which is missing
+	$(VENV)/bin/python bench/beside_nginx.py $(BENCH_ARGS)
 
 clean:  ## what these commands left behind
 	rm -rf "$(VENV)" build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -245,18 +245,32 @@ MEASURES: Final[dict[str, Callable[[Path, Proxy, Credential], float]]] = {
 }  # fmt: skip
 
 
+def arguments() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=3, help="how often each is measured; medians are shown (3)")
+    parser.add_argument("--only", type=measures, default=list(MEASURES), help=f"some of {','.join(MEASURES)} (all)")
+    parser.add_argument("--json", type=Path, help="write every figure to this file, too")
+    return parser.parse_args()
+
+
+def measures(text: str) -> list[str]:
+    """Read names of measures, separated by commas."""
+    names = text.split(",")
+    unknown = [name for name in names if name not in MEASURES]
+    if unknown:
+        raise argparse.ArgumentTypeError(f"{unknown[0]!r} is not among {', '.join(MEASURES)}")
+    return names
+
+
 def main() -> int:
-    """Measure in turn, round by round; print medians and ratios; exit 1 where a target is missed."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--only", default=",".join(MEASURES))
-    parser.add_argument("--json", type=Path)
-    options = parser.parse_args()
-    for tool in ("nginx", "ab", "curl"):
-        if shutil.which(tool) is None:
-            print(f"{tool} is missing: apt-get install nginx apache2-utils curl", file=sys.stderr)
-            return 2
-    wanted = options.only.split(",")
+    """Measure in turn, round by round; print medians and ratios; exit 1 where a target is missed, 2 without tools."""
+    options = arguments()
+    missing = [tool for tool in ("nginx", "ab", "curl") if shutil.which(tool) is None]
+    if missing:
+        print(f"missing: {', '.join(missing)}; apt-get install nginx apache2-utils curl", file=sys.stderr)
+        return 2
+    wanted: list[str] = options.only
     results: dict[str, dict[str, list[float]]] = {name: {} for name in wanted}
     with tempfile.TemporaryDirectory(prefix="originward-bench-") as name:
         folder = Path(name)

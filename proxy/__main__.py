@@ -32,7 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout = None  # or the interpreter complains as it flushes
         return 1
     except OSError as fault:
-        print(f"originward: {fault.strerror or fault}", file=sys.stderr)  # noqa: T201
+        words = fault.strerror or str(fault)
+        print(f"originward: {words if fault.filename is None else f'{fault.filename}: {words}'}", file=sys.stderr)  # noqa: T201
     return USAGE_ERROR
 
 

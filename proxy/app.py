@@ -51,6 +51,7 @@ async def _serve(snapshot: Snapshot, log: Log) -> int:
     metrics = Metrics(log_dropped=lambda: log.dropped)
     metrics.describe(snapshot)
     house = House(snapshot, log, metrics, loop)
+    loop.set_exception_handler(house.loop_fault)
     stop = StopRequest(loop, log.reopen)
     admin = Admin(metrics, lambda: "draining" if house.draining else None)
     listeners = [await _listen(house, entry.address, loop) for entry in snapshot.config.listen]

@@ -28,6 +28,7 @@ from proxy.decide.request.stamp import stamp
 from proxy.decide.verdict import Admitted, Reason, Refused
 from proxy.forward.pool import Pool, PoolLimits
 from proxy.observe.expiry import ExpiryWatch
+from proxy.observe.faults import fault_fields
 from proxy.observe.fields import certificate_fields
 from proxy.observe.log import Log
 from proxy.observe.metrics import Metrics, RouteMetrics
@@ -125,6 +126,7 @@ class House:
         self.wall = time.time()
         self.connections: set[Connection] = set()
         self._arrivals: set[Arrival] = set()
+        self._lingering = 0
         self._expiry = ExpiryWatch()
         self._numbers = count(1)
         self._prefix = secrets.token_hex(5)
@@ -168,18 +170,25 @@ class House:
     def left(self, arrival: Arrival) -> None:
         """Count a connection that is gone, or has got through its handshake."""
         self._arrivals.discard(arrival)
+        if arrival.refused:
+            self._lingering -= 1
         self._count()
 
     def _count(self) -> None:
-        """Bring the gauges, and what admission goes by, up to date."""
-        in_progress = len(self._arrivals)
-        self.metrics.handshakes_in_progress = self.admission.handshakes = in_progress
-        self.metrics.connections_open = self.admission.connections = in_progress + len(self.connections)
+        """Bring the gauges, and what admission goes by, up to date.
+
+        Who was refused and lingers is a connection, but no handshake in progress: it costs nothing any more.
+        """
+        arrivals = len(self._arrivals)
+        self.metrics.handshakes_in_progress = self.admission.handshakes = arrivals - self._lingering
+        self.metrics.connections_open = self.admission.connections = arrivals + len(self.connections)
         if self.draining:
             self._gone.set()
 
     def refused(self, arrival: Arrival, refusal: Refused) -> None:
         """Count and log a refused handshake, with the certificate that was refused."""
+        self._lingering += 1
+        self._count()
         handshake = arrival.handshake
         host = handshake.host.name if handshake.host is not None else ""
         self.metrics.handshake_refused(refusal.reason, host)
@@ -207,6 +216,7 @@ class House:
         """Hand the connection over to HTTP; count and log the handshake."""
         connection = Connection(self, self.in_force, arrival, self.next_id())
         self.connections.add(connection)
+        arrival.transport.set_protocol(connection)  # from here on the connection itself hears of its end
         self._count()
         handshake = arrival.handshake
         host = connection.host.name
@@ -227,8 +237,9 @@ class House:
                 ms=self._ms(arrival),
                 certificate=self._certificate(handshake.leaf),
             )
-        arrival.transport.set_protocol(connection)
         connection.begin()
+        if self.draining:
+            connection.drain()
 
     def _watch_expiry(self, leaf: Certificate | None, host: str) -> None:
         """Warn of a client certificate that is about to expire: nobody else does (ACM renews no imported ones)."""
@@ -262,6 +273,20 @@ class House:
         self.metrics.request_refused(reason)
         if self.in_force.log_requests != "off":
             self.log.refuse("request.refused", same=("request", reason, *same), reason=reason.value, **fields())
+
+    def fault(self, where: str, fault: BaseException) -> None:
+        """Count and log an exception that nobody foresaw; whoever met it closes what it happened to."""
+        self.metrics.internal_errors += 1
+        fields = fault_fields(fault)
+        self.log.refuse("internal.error", same=("internal.error", where, *fields["trace"][-1:]), where=where, **fields)
+
+    def loop_fault(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Log what the event loop caught, and cut the connection that it happened to."""
+        message = str(context.get("message", "event loop"))
+        self.fault(message, context.get("exception") or RuntimeError(message))
+        transport = context.get("transport")
+        if isinstance(transport, asyncio.Transport):
+            transport.abort()
 
     def drain(self) -> None:
         """Let requests in flight finish, and close every connection that has none."""

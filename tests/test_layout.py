@@ -92,6 +92,10 @@ def attributes_of_values(file: Path) -> set[str]:
     }
 
 
+SUITES = {"test_table.py", "test_pkits.py"}
+"""Tests of a folder's parts together, which have no single subject."""
+
+
 def test_every_test_stands_where_its_subject_does() -> None:
     """``tests/`` mirrors ``proxy/``: what is tested is found without a search."""
     beside = {"scenarios", "support", "project", "config"}
@@ -101,9 +105,7 @@ def test_every_test_stands_where_its_subject_does() -> None:
             continue
         subject = PROXY / place.parent / place.name.removeprefix("test_")
         table = PROXY / place.parent
-        assert subject.exists() or (table / place.stem.removeprefix("test_")).is_dir() or file.stem == "test_table", (
-            file
-        )
+        assert subject.exists() or (table / place.stem.removeprefix("test_")).is_dir() or file.name in SUITES, file
 
 
 @pytest.mark.parametrize("folder", ["decide/request", "decide/peer", "forward"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 import socket
 from typing import Final, Protocol, cast
@@ -56,12 +57,14 @@ class Arrival(asyncio.Protocol):
     States: shaking hands, lingering (``_over``, the last word is sent), gone.
     """
 
-    __slots__ = ("_door", "_over", "_received", "address", "deadline", "handshake", "session", "started", "transport")
+    __slots__ = ("_door", "_over", "_received", "address", "deadline", "handshake", "refused", "session", "started",
+                 "transport")  # fmt: skip
 
     def __init__(self, door: Door) -> None:
         self._door = door
         self._over = False
         self._received = 0
+        self.refused = False
         self.started = door.now()
         self.deadline = self.started + door.handshake_timeout
         self.address: tuple[str, int] = ("", 0)
@@ -76,8 +79,7 @@ class Arrival(asyncio.Protocol):
         if refusal is None:
             self.session = Session(self._door.listener)
         else:
-            self._over = True
-            self._door.refused(self, refusal)
+            self._end(refusal)
             self.transport.abort()
 
     def data_received(self, data: bytes) -> None:
@@ -114,7 +116,8 @@ class Arrival(asyncio.Protocol):
         and a client with Nagle's algorithm waits with its request for the acknowledgement.
         """
         sock = self.transport.get_extra_info("socket")
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+        with contextlib.suppress(OSError):  # it has gone again, which the event loop is about to say
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
 
     def eof_received(self) -> bool:
         """Give up: who closes in the middle of a handshake has nothing to ask."""
@@ -122,7 +125,9 @@ class Arrival(asyncio.Protocol):
         return False
 
     def connection_lost(self, fault: Exception | None) -> None:
-        """Give up, if that has not happened yet."""
+        """Give up, if that has not happened yet; an exception of ours is no fault of the client's."""
+        if fault is not None and not isinstance(fault, OSError) and not self._over:
+            self._end(Refused(Reason.INTERNAL_ERROR, f"{type(fault).__name__}: {fault}"))
         self._abort(f"the connection broke after {self._received} octets: {fault or 'closed'}")
         self._door.left(self)
 
@@ -144,13 +149,15 @@ class Arrival(asyncio.Protocol):
 
     def _abort(self, detail: str) -> None:
         if not self._over:
-            self._over = True
-            self._door.refused(self, Refused(Reason.CLIENT_ABORTED, detail))
+            self._end(Refused(Reason.CLIENT_ABORTED, detail))
+
+    def _end(self, refusal: Refused) -> None:
+        self._over = self.refused = True
+        self._door.refused(self, refusal)
 
     def _refuse(self, refusal: Refused, last_word: bytes) -> None:
         """Say the last word (an alert, or a line for who speaks plain HTTP) and linger so that it arrives."""
-        self._over = True
-        self._door.refused(self, refusal)
+        self._end(refusal)
         if not last_word:
             self.transport.abort()
             return

@@ -14,8 +14,9 @@ from OpenSSL import SSL
 
 from proxy.accept.tls import LIBRARY_SSL, Session, TlsError
 from proxy.decide.facts import Certificate, MalformedCertificateError, read_certificate
-from proxy.decide.peer.chain import Peer, peer_of, refusal_of
+from proxy.decide.peer.chain import Peer, peer_of
 from proxy.decide.peer.verdicts import Verdicts
+from proxy.decide.peer.x509_errors import refusal_of
 from proxy.decide.request.route import Host, HostTable, normalise_host
 from proxy.decide.verdict import Reason, Refused
 
@@ -34,6 +35,7 @@ X509_ERROR_BY_REASON: Final[Mapping[Reason, int]] = {
     Reason.CHAIN_TOO_LONG: 22,  # unknown_ca
     Reason.BAD_SIGNATURE: 7,  # decrypt_error
     Reason.WEAK_KEY: 66,  # bad_certificate
+    Reason.CERTIFICATE_POLICY: 43,  # certificate_unknown
 }
 """The X509_V_ERR_* that OpenSSL turns into the alert; every other reason is 28, bad_certificate."""
 

@@ -11,9 +11,13 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.x509.oid import ExtensionOID
+
+from proxy.decide.der import read_policy_mappings
 
 IPAddress = IPv4Address | IPv6Address
 _Extension = TypeVar("_Extension", bound=x509.ExtensionType)
+_Values = dict[type[x509.ExtensionType], x509.ExtensionType]
 
 _UNREADABLE = (
     ValueError,
@@ -45,6 +49,21 @@ class PublicKey:
         return f"{self.kind} {self.bits}" if self.kind in ("RSA", "DSA") else self.kind
 
 
+@dataclass(frozen=True, slots=True)
+class PolicyTerms:
+    """What a certificate says about certificate policies (RFC 5280, sections 4.2.1.4, 4.2.1.5, 4.2.1.11 and 4.2.1.14).
+
+    Policies are dotted object identifiers; ``policies`` is None where the extension is absent. A mapping leads from an
+    issuer's policy to a subject's. The numbers are those of certificates that may follow before the term holds.
+    """
+
+    policies: frozenset[str] | None
+    mappings: tuple[tuple[str, str], ...]
+    require_explicit: int | None
+    inhibit_mapping: int | None
+    inhibit_any: int | None
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Certificate:
     """What one certificate says. Times are Unix seconds, fingerprints lower-case hexadecimal SHA-256.
@@ -68,6 +87,7 @@ class Certificate:
     eku: frozenset[str] | None
     digital_signature: bool
     is_ca: bool
+    policy_terms: PolicyTerms
     key: PublicKey
     signature_hash: str | None
     x509: x509.Certificate
@@ -86,10 +106,11 @@ def read_certificate(der: bytes) -> Certificate:
 
 def _read(cert: x509.Certificate, der: bytes) -> Certificate:
     extensions = cert.extensions
-    san = _extension(extensions, x509.SubjectAlternativeName)
-    eku = _extension(extensions, x509.ExtendedKeyUsage)
-    usage = _extension(extensions, x509.KeyUsage)
-    basic = _extension(extensions, x509.BasicConstraints)
+    values: _Values = {type(extension.value): extension.value for extension in extensions}
+    san = _extension(values, x509.SubjectAlternativeName)
+    eku = _extension(values, x509.ExtendedKeyUsage)
+    usage = _extension(values, x509.KeyUsage)
+    basic = _extension(values, x509.BasicConstraints)
     return Certificate(
         der=der,
         fingerprint=hashlib.sha256(der).hexdigest(),
@@ -106,17 +127,16 @@ def _read(cert: x509.Certificate, der: bytes) -> Certificate:
         eku=None if eku is None else frozenset(oid.dotted_string for oid in eku),
         digital_signature=usage is None or usage.digital_signature,
         is_ca=basic is not None and basic.ca,
+        policy_terms=_policy_terms(values, extensions),
         key=_public_key(cert),
         signature_hash=_signature_hash(cert),
         x509=cert,
     )
 
 
-def _extension(extensions: x509.Extensions, kind: type[_Extension]) -> _Extension | None:
-    try:
-        return extensions.get_extension_for_class(kind).value
-    except x509.ExtensionNotFound:
-        return None
+def _extension(values: _Values, kind: type[_Extension]) -> _Extension | None:
+    value = values.get(kind)
+    return value if isinstance(value, kind) else None
 
 
 def _names(
@@ -132,6 +152,27 @@ def _addresses(san: x509.SubjectAlternativeName | None) -> tuple[IPAddress, ...]
         return ()
     values = (name.value for name in san if isinstance(name, x509.IPAddress))
     return tuple(value for value in values if isinstance(value, IPv4Address | IPv6Address))
+
+
+def _policy_terms(values: _Values, extensions: x509.Extensions) -> PolicyTerms:
+    policies = _extension(values, x509.CertificatePolicies)
+    constraints = _extension(values, x509.PolicyConstraints)
+    inhibit_any = _extension(values, x509.InhibitAnyPolicy)
+    return PolicyTerms(
+        policies=None if policies is None else frozenset(p.policy_identifier.dotted_string for p in policies),
+        mappings=_policy_mappings(extensions),
+        require_explicit=None if constraints is None else constraints.require_explicit_policy,
+        inhibit_mapping=None if constraints is None else constraints.inhibit_policy_mapping,
+        inhibit_any=None if inhibit_any is None else inhibit_any.skip_certs,
+    )
+
+
+def _policy_mappings(extensions: x509.Extensions) -> tuple[tuple[str, str], ...]:
+    """Read the one extension of RFC 5280, section 6.1, that cryptography does not know."""
+    for extension in extensions:
+        if extension.oid == ExtensionOID.POLICY_MAPPINGS:
+            return read_policy_mappings(extension.value.public_bytes())
+    return ()
 
 
 def _spki_sha256(cert: x509.Certificate) -> str:

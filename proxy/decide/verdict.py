@@ -26,6 +26,7 @@ class Reason(StrEnum):
     MALFORMED_CERTIFICATE = "malformed-certificate"
     UNSUPPORTED_EXTENSION = "unsupported-extension"
     WEAK_KEY = "weak-key"
+    CERTIFICATE_POLICY = "certificate-policy"
     # Revocation
     REVOKED = "revoked"
     CRL_STALE = "crl-stale"

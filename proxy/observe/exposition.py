@@ -64,6 +64,7 @@ class Collector(PrometheusCollector):
         metrics = self._metrics
         yield _gauge("originward_connections_open", "Client connections open now.", metrics.connections_open)
         yield _counter("originward_connections", "Client connections accepted.", metrics.connections_total)
+        yield _counter("originward_internal_errors", "Exceptions that nobody foresaw.", metrics.internal_errors)
 
     def _handshakes(self) -> Iterator[Metric]:
         metrics = self._metrics

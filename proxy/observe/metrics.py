@@ -91,6 +91,7 @@ class Metrics:
     connections_open: int = 0
     connections_total: int = 0
     handshakes_in_progress: int = 0
+    internal_errors: int = 0
     generation: int = 0
     handshakes: dict[tuple[str, str], int] = field(default_factory=dict)
     handshakes_refused: dict[Reason, int] = field(default_factory=lambda: dict.fromkeys(Reason, 0))

@@ -191,7 +191,7 @@ def read_chain(path: Path) -> tuple[Certificate, ...]:
     try:
         return read_certificates(read(path, MAX_CHAIN_FILE).data, beside_key=True)
     except FileError as fault:
-        raise ConfigError([Problem(path, None, "", str(fault))]) from fault
+        raise ConfigError([Problem(path, None, "", fault.words)]) from fault
     except CredentialError as fault:
         raise ConfigError([Problem(path, None, "", str(fault))]) from fault
 

@@ -99,7 +99,7 @@ def _kind(mode: int) -> str:
 def _words(fault: OSError | ValueError) -> str:
     match fault:
         case FileNotFoundError():
-            return "does not exist (relative paths start from the configuration file's folder)"
+            return "does not exist"
         case PermissionError():
             return f"may not be read by this user (uid {os.geteuid()}); look at its owner and mode, and its folders'"
         case OSError():

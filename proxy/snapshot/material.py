@@ -81,7 +81,7 @@ class Material:
         try:
             files = certificates_in(path)
         except FileError as fault:
-            self._problem(at, str(fault))
+            self._unreadable(at, fault)
             return
         for file in files:
             for anchor in self._certificates(file, at):
@@ -132,10 +132,15 @@ class Material:
         try:
             contents = read(path, MAX_CREDENTIAL)
         except FileError as fault:
-            self._problem(at, str(fault))
+            self._unreadable(at, fault)
             return None
         self.files.append(path)
         return contents
+
+    def _unreadable(self, at: KeyPath, fault: FileError) -> None:
+        missing = isinstance(fault.__cause__, FileNotFoundError)
+        hint = " (relative paths start from the configuration file's folder)" if missing else ""
+        self._problem(at, f"{fault}{hint}")
 
     def _worries(self, leaf: Certificate, host: HostConfig) -> Iterator[str]:
         dates = _out_of_date(leaf, self._now)

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from OpenSSL import SSL, crypto
 
 from proxy.decide.facts import Certificate
-from proxy.decide.peer.chain import MAX_INTERMEDIATES
+from proxy.decide.peer.chain import MAX_INTERMEDIATES, STORE_FLAGS
 from proxy.decide.request.route import Host
 
 CIPHERS_TLS13: Final = b"TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256"
@@ -109,7 +109,7 @@ def _trust(context: SSL.Context, anchors: tuple[Certificate, ...]) -> None:
         raise RuntimeError("a new TLS context has no certificate store")
     for anchor in anchors:
         store.add_cert(crypto.X509.from_cryptography(anchor.x509))
-    store.set_flags(crypto.X509StoreFlags.PARTIAL_CHAIN)
+    store.set_flags(STORE_FLAGS)
     named = {anchor.x509.subject.public_bytes(): anchor for anchor in anchors}
     if sum(map(len, named)) <= MAX_CA_NAMES:
         for anchor in named.values():

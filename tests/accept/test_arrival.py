@@ -247,3 +247,21 @@ def test_the_gate_of_a_host_is_what_the_handshake_judges() -> None:
     assert hall.reason in {Reason.UNTRUSTED_ISSUER, Reason.NOT_YET_VALID}
     assert arrival.handshake.leaf is not None
     assert arrival.handshake.leaf.subject == "CN=client"
+
+
+def test_who_is_refused_is_known_as_such_from_then_on() -> None:
+    """It still is a connection, and no handshake in progress any more."""
+    hall = Hall()
+    arrival, _ = arrive(hall)
+    assert not arrival.refused
+    arrival.data_received(b"\x00")
+    assert arrival.refused
+
+
+def test_an_exception_of_ours_is_not_the_clients_doing() -> None:
+    """The event loop closes the connection, and hands over what was raised."""
+    hall = Hall()
+    arrival, _ = arrive(hall)
+    arrival.connection_lost(KeyError("x"))
+    assert hall.reason is Reason.INTERNAL_ERROR
+    assert hall.events == ["arrived", "refused", "left"]

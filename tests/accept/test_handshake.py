@@ -11,10 +11,11 @@ from proxy.accept import handshake as module
 from proxy.accept.handshake import REASON_BY_TLS_ERROR, X509_ERROR_BY_REASON, Facts, Handshake
 from proxy.accept.tls import LIBRARY_SSL, TlsError
 from proxy.decide.facts import MalformedCertificateError
-from proxy.decide.peer.chain import REASON_BY_X509_ERROR, Bundle, peer_of
+from proxy.decide.peer.chain import Bundle, peer_of
 from proxy.decide.peer.gate import Gate
 from proxy.decide.peer.policy.san_dns import SanDns
 from proxy.decide.peer.verdicts import Verdicts
+from proxy.decide.peer.x509_errors import REASON_BY_X509_ERROR
 from proxy.decide.request.route import ClientCertificate, Host, HostTable, Route
 from proxy.decide.verdict import Reason, Refused
 from tests.support.certificates import DAY, NOW, Issued, make_ca, make_leaf

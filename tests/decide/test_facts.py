@@ -11,10 +11,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, rsa
 from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.x509.oid import ExtensionOID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.decide.facts import MalformedCertificateError, read_certificate
+from proxy.decide.facts import MalformedCertificateError, PolicyTerms, read_certificate
 from tests.support.certificates import CLIENT, DAY, NOW, make_ca, make_leaf, name
 
 _CA = make_ca()
@@ -47,6 +48,22 @@ def test_every_field_is_read() -> None:
     assert leaf.fingerprint == hashlib.sha256(leaf.der).hexdigest()
     spki = issued.key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     assert leaf.spki_sha256 == hashlib.sha256(spki).hexdigest()
+
+
+def test_policy_terms_are_read() -> None:
+    """Names, mappings and constraints of certificate policies; what is absent is told from what is zero."""
+    oid, mapping = x509.ObjectIdentifier("1.2.3"), bytes.fromhex("300a 3008 06022a03 06022a04")
+    terms: list[tuple[x509.ExtensionType, bool]] = [
+        (x509.CertificatePolicies([x509.PolicyInformation(oid, None)]), False),
+        (x509.UnrecognizedExtension(ExtensionOID.POLICY_MAPPINGS, mapping), True),
+        (x509.PolicyConstraints(0, None), True),
+        (x509.InhibitAnyPolicy(3), True),
+    ]
+    full = make_ca(extensions=terms).certificate.policy_terms
+    assert full == PolicyTerms(frozenset({"1.2.3"}), (("1.2.3", "1.2.4"),), 0, None, 3)
+    assert make_ca().certificate.policy_terms == PolicyTerms(None, (), None, None, None)
+    with pytest.raises(MalformedCertificateError, match="DER"):
+        make_ca(extensions=[(x509.UnrecognizedExtension(ExtensionOID.POLICY_MAPPINGS, b"\x30"), True)])
 
 
 def test_absent_extensions_are_absent() -> None:

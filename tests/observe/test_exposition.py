@@ -48,11 +48,13 @@ def test_connections_and_handshakes_are_shown() -> None:
     """The counters come out under their names."""
     metrics = Metrics(log_dropped=lambda: 9)
     metrics.connections_open, metrics.connections_total, metrics.handshakes_in_progress = 2, 5, 1
+    metrics.internal_errors = 4
     metrics.handshake_accepted("h", 0.003)
     metrics.handshake_refused(Reason.NO_CERTIFICATE, "h")
     samples = scrape(metrics)
     assert value(samples, "originward_connections_open") == 2
     assert value(samples, "originward_connections_total") == 5
+    assert value(samples, "originward_internal_errors_total") == 4
     assert value(samples, "originward_handshakes_in_progress") == 1
     assert value(samples, "originward_handshakes_total", host="h", result="accepted") == 1
     assert value(samples, "originward_handshakes_total", host="h", result="refused") == 1

@@ -121,3 +121,18 @@ def test_a_second_signal_cuts_at_once(second: signal.Signals, tmp_path: Path) ->
         assert busy.read_all() == b""
         assert proxy.process.wait(PATIENCE) == 0
         assert proxy.wait_for(lambda line: line["event"] == "stopped")["connections_cut"] == 2
+
+
+def test_a_handshake_that_ends_in_a_drain_is_closed_at_once(tmp_path: Path) -> None:
+    """It was in progress when the signal came; its client has asked for nothing yet."""
+    with stopping(tmp_path, "30s") as (proxy, origin, cdn), ask_slowly(proxy, origin, cdn) as busy:
+        with TlsClient(proxy.port, ZONE, cdn.issue(Leaf(subject="late"))) as late:
+            while "originward_handshakes_in_progress 1" not in proxy.metrics():
+                continue
+            terminate(proxy)
+            late.handshake()
+            assert late.read() == b""
+            assert late.closed
+        origin.answer_now.set()
+        assert busy.response().status == 200
+        assert proxy.process.wait(PATIENCE) == 0

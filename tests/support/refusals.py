@@ -9,6 +9,7 @@ from datetime import timedelta
 from functools import partial
 from typing import Any, Final
 
+from cryptography import x509
 from OpenSSL import SSL
 
 from proxy.accept.tls import lib
@@ -102,6 +103,11 @@ def _beyond_path_length(site: Site, to: To) -> TlsClient:
 
 def _one_intermediate(site: Site, to: To) -> TlsClient:
     return _through(site, to, site.cdn.intermediate("between"))
+
+
+def _without_policy(site: Site, to: To) -> TlsClient:
+    """Come from a CA that requires a certificate policy, with a leaf that has none."""
+    return _through(site, to, site.cdn.intermediate("demanding", extra=((x509.PolicyConstraints(0, None), True),)))
 
 
 def _small_rsa(site: Site, to: To) -> TlsClient:
@@ -224,6 +230,7 @@ CASES: Final[Mapping[Reason, tuple[Case, ...]]] = {
         Case("RSA 1024", "required", _small_rsa, _BAD, "key too"),
         Case("SHA-1", "required", _sha1, _BAD, ""),
     ),
+    Reason.CERTIFICATE_POLICY: (Case("none", "required", _without_policy, _OTHER, "policy is required"),),
     Reason.NAME_NOT_ALLOWED: (Case("san_dns", "dns", _of_cdn, _BAD, "other.example"),),
     Reason.ISSUER_NOT_ALLOWED: (Case("issuer", "issuer", _of_cdn, _BAD, "CN=Another CA"),),
     Reason.PIN_MISMATCH: (Case("spki_pins", "pins", _of_cdn, _BAD, "public key"),),

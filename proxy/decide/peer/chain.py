@@ -1,7 +1,7 @@
 """Chains: from the leaf that a client proved to hold to an anchor of the route's bundle (RFC 5280, section 6.1).
 
-OpenSSL builds and checks the path. What it does not check on its own is checked here by name: key sizes,
-signature hashes, the purpose, and the length of the path.
+OpenSSL builds and checks the path. What it does not check on its own is checked here by name: certificate policies,
+key sizes, signature hashes, the purpose, and the length of the path.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from math import inf
 from typing import TYPE_CHECKING, Any, Final
 
 from cryptography.hazmat.bindings.openssl.binding import Binding
@@ -17,6 +16,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from OpenSSL import crypto
 
 from proxy.decide.facts import Certificate, MalformedCertificateError, read_certificate
+from proxy.decide.peer.certificate_policies import check_certificate_policies
+from proxy.decide.peer.x509_errors import MAX_SUBJECT, refusal_of
 from proxy.decide.text import printable
 from proxy.decide.verdict import Reason, Refused
 
@@ -31,9 +32,6 @@ MAX_INTERMEDIATES: Final = 4
 MIN_RSA_BITS: Final = 2048
 """NIST SP 800-57 part 1: less than 112 bits of security is not acceptable since 2014."""
 
-MAX_SUBJECT: Final = 256
-"""Characters of a subject in a refusal's detail; its holder wrote it, and may have written a lot."""
-
 STRONG_KINDS: Final = frozenset({"RSA", "EC", "Ed25519", "Ed448"})
 STRONG_CURVES: Final = frozenset({"secp256r1", "secp384r1", "secp521r1"})
 WEAK_HASHES: Final = frozenset({"md5", "sha1", "sha224"})
@@ -41,41 +39,12 @@ WEAK_HASHES: Final = frozenset({"md5", "sha1", "sha224"})
 
 CLIENT_AUTH: Final = ExtendedKeyUsageOID.CLIENT_AUTH.dotted_string
 
-REASON_BY_X509_ERROR: Final[dict[int, Reason]] = {
-    2: Reason.UNTRUSTED_ISSUER,  # unable to get issuer certificate
-    4: Reason.MALFORMED_CERTIFICATE,  # unable to decrypt signature
-    6: Reason.MALFORMED_CERTIFICATE,  # unable to decode issuer public key
-    7: Reason.BAD_SIGNATURE,
-    9: Reason.NOT_YET_VALID,
-    10: Reason.EXPIRED,
-    13: Reason.MALFORMED_CERTIFICATE,  # error in notBefore
-    14: Reason.MALFORMED_CERTIFICATE,  # error in notAfter
-    18: Reason.UNTRUSTED_ISSUER,  # self-signed leaf
-    19: Reason.UNTRUSTED_ISSUER,  # self-signed certificate in chain
-    20: Reason.UNTRUSTED_ISSUER,  # unable to get local issuer certificate
-    21: Reason.UNTRUSTED_ISSUER,  # unable to verify the first certificate
-    22: Reason.CHAIN_TOO_LONG,
-    24: Reason.UNTRUSTED_ISSUER,  # the issuer has no public key
-    25: Reason.CHAIN_TOO_LONG,  # path length constraint
-    26: Reason.WRONG_PURPOSE,
-    27: Reason.UNTRUSTED_ISSUER,
-    28: Reason.UNTRUSTED_ISSUER,
-    29: Reason.UNTRUSTED_ISSUER,  # subject and issuer mismatch
-    32: Reason.UNTRUSTED_ISSUER,  # the issuer's key usage lacks keyCertSign
-    34: Reason.UNSUPPORTED_EXTENSION,  # unhandled critical extension
-    40: Reason.UNSUPPORTED_EXTENSION,  # proxy certificates
-    41: Reason.MALFORMED_CERTIFICATE,  # invalid extension
-    47: Reason.NAME_NOT_ALLOWED,  # outside the issuer's permitted subtrees
-    48: Reason.NAME_NOT_ALLOWED,  # inside the issuer's excluded subtrees
-    51: Reason.UNSUPPORTED_EXTENSION,  # name constraint type
-    52: Reason.UNSUPPORTED_EXTENSION,  # name constraint syntax
-    53: Reason.UNSUPPORTED_EXTENSION,  # name syntax
-    66: Reason.WEAK_KEY,  # leaf key
-    67: Reason.WEAK_KEY,  # CA key
-    68: Reason.WEAK_KEY,  # CA signature hash
-    79: Reason.UNTRUSTED_ISSUER,  # the issuer is not a CA
-}
-"""OpenSSL's X509_V_ERR_* numbers (openssl/x509_vfy.h). What is not listed is ``untrusted-issuer``."""
+STORE_FLAGS: Final = crypto.X509StoreFlags.PARTIAL_CHAIN
+"""What every store is set to, the judges' and the handshake's: each anchor ends a chain, be it a root or not.
+
+Not ``POLICY_CHECK``: without a list of acceptable policies, which pyOpenSSL cannot set, OpenSSL accepts none, where the
+RFC takes an absent list for any. See ``certificate_policies``, which the judges ask instead.
+"""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -110,13 +79,13 @@ class Bundle:
     def store_at(self, now: float) -> crypto.X509Store:
         """Make the store that OpenSSL looks anchors up in, for one verification at Unix time ``now``.
 
-        Every anchor ends a chain by itself, be it a root or an intermediate. A store takes its first time only and
-        silently keeps it (``X509_STORE_set1_param`` does not overwrite), so no store is used twice.
+        A store takes its first time only and silently keeps it (``X509_STORE_set1_param`` does not overwrite), so no
+        store is used twice.
         """
         store = crypto.X509Store()
         for anchor in self._x509:
             store.add_cert(anchor)
-        store.set_flags(crypto.X509StoreFlags.PARTIAL_CHAIN)
+        store.set_flags(STORE_FLAGS)
         store.set_time(datetime.fromtimestamp(now, UTC))
         return store
 
@@ -129,9 +98,9 @@ def peer_of(chain: Iterable[Certificate]) -> Peer:
 
 def verify(peer: Peer, bundle: Bundle, now: float) -> tuple[Certificate, ...] | Refused:
     """Return the verified chain, leaf first and anchor last, or the refusal. ``now`` is in Unix seconds."""
-    chain = build(peer, bundle, now)
+    chain = build_path(peer, bundle, now)
     if isinstance(chain, Refused):
-        return chain
+        return _named(chain, bundle)
     for check in (check_length, check_keys, check_hashes, check_purpose):
         refusal = check(chain)
         if refusal is not None:
@@ -139,8 +108,23 @@ def verify(peer: Peer, bundle: Bundle, now: float) -> tuple[Certificate, ...] | 
     return check_eku_presence(chain[0], bundle) or chain
 
 
-def build(peer: Peer, bundle: Bundle, now: float) -> tuple[Certificate, ...] | Refused:
-    """Return the chain that OpenSSL verifies, whatever the leaf may be used for: CRL issuers are no clients."""
+def _named(refusal: Refused, bundle: Bundle) -> Refused:
+    """Say which bundle a chain does not lead to: a client that is trusted elsewhere is refused by this one."""
+    if refusal.reason is not Reason.UNTRUSTED_ISSUER:
+        return refusal
+    return replace(refusal, detail=f"no path to an anchor of bundle {bundle.name}: {refusal.detail}")
+
+
+def build_path(peer: Peer, bundle: Bundle, now: float) -> tuple[Certificate, ...] | Refused:
+    """Return a path that is valid by RFC 5280, section 6.1, leaf first and anchor last, or the refusal.
+
+    It is not yet a verdict: what the project asks beyond the RFC is asked by ``verify``. ``now`` is in Unix seconds.
+    """
+    path = _path_of_openssl(peer, bundle, now)
+    return path if isinstance(path, Refused) else check_certificate_policies(path) or path
+
+
+def _path_of_openssl(peer: Peer, bundle: Bundle, now: float) -> tuple[Certificate, ...] | Refused:
     try:
         built = _built_by_openssl(peer, bundle, now)
         known = {c.der: c for c in (peer.leaf, *peer.intermediates, *bundle.anchors)}
@@ -171,19 +155,6 @@ def _refusal_of_fault(fault: crypto.X509StoreContextError, leaf: Certificate) ->
         return refusal_of(code, depth, text, "a certificate that cannot be read", leaf)
     refusal = refusal_of(code, depth, text, failed.subject, leaf)
     return replace(refusal, until=failed.not_before) if refusal.reason is Reason.NOT_YET_VALID else refusal
-
-
-def refusal_of(code: int, depth: int, text: str, subject: str, leaf: Certificate) -> Refused:
-    """Translate OpenSSL's verification error ``code`` at ``depth``, met on the certificate named ``subject``.
-
-    Where an issuer is not yet valid, ``until`` is in the past: when it ends is for the caller to know or to ask again.
-    """
-    reason = REASON_BY_X509_ERROR.get(code, Reason.UNTRUSTED_ISSUER)
-    until = inf
-    if reason is Reason.NOT_YET_VALID:
-        until = leaf.not_before if depth == 0 else 0.0
-    where = f"{text} (X509 error {code}) at depth {depth}: {printable(subject, MAX_SUBJECT)}"
-    return Refused(reason, where, depth, until)
 
 
 def _der_of(cert: crypto.X509) -> bytes:

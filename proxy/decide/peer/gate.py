@@ -59,7 +59,8 @@ def _revocation(peer: Peer, chain: tuple[Certificate, ...], gate: Gate, now: flo
 def explain(peer: Peer, gate: Gate, now: float) -> Iterator[Step]:
     """Yield every step that ``judge`` takes, also those after a refusal by policy, with its verdict."""
     chain = verify(peer, gate.bundle, now)
-    asked = f"a chain to bundle {gate.bundle.name} ({len(gate.bundle.anchors)} anchors)"
+    count = len(gate.bundle.anchors)
+    asked = f"a chain to bundle {gate.bundle.name} ({count} anchor{'s' * (count != 1)})"
     if isinstance(chain, Refused):
         yield Step("chain", asked, chain)
         return

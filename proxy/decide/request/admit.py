@@ -39,6 +39,9 @@ def find_route(head: RequestHead, host: Host) -> Route | Refused:
         return Refused(Reason.AMBIGUOUS_PATH, detail)
     if route is None:
         return Refused(Reason.NO_ROUTE, f"no route of {host.name} covers {_show(head.target)}")
+    if any(host.misread(path, route) for path in paths) if len(paths) > 1 else host.misread(paths[0], route):
+        detail = f"{_show(head.target)} is on another route of {host.name} where upper and lower case are the same"
+        return Refused(Reason.AMBIGUOUS_PATH, detail)
     return route
 
 

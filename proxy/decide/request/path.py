@@ -17,9 +17,18 @@ _PLAIN: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789
 """RFC 3986's path characters without the percent sign and the semicolon: what every app reads alike."""
 
 _BAD_PERCENT: Final = re.compile(rb"%(?![0-9A-Fa-f]{2})")
-_DOT_SEGMENT: Final = re.compile(rb"(?:^|/)\.{1,2}(?:/|;|$)")
-_SLASHES: Final = re.compile(r"/{2,}")
-_PARAMETERS: Final = re.compile(r";[^/]*")
+_DOT_SEGMENT: Final = re.compile(rb"(?:^|/)\.{1,2}(?:[/;?#]|$)")
+# What readers of a path do to it, and what they put in its place.
+_SLASHES: Final = re.compile(r"/{2,}"), "/"
+_PARAMETERS: Final = re.compile(r";[^/]*"), ""
+_END: Final = re.compile(r"[?#].*", re.DOTALL), ""
+_AUTHORITY: Final = re.compile(r"\A/{2,}[^/]*"), ""
+
+_CONTROL: Final = re.compile(rb"[\0-\x1f\x7f]")
+"""NUL ends a name in C; URL parsers leave tabs and line ends out, so that two dots apart become a dot segment."""
+
+_OVERLONG: Final = re.compile(rb"[\xc0\xc1][\x80-\xbf]|\xe0[\x80-\x9f]|\xf0[\x80-\x8f]")
+"""UTF-8 that is longer than it has to be: nothing writes it, and some decoders make slashes and dots of it."""
 
 
 def readings(path: bytes) -> tuple[str, ...] | Refused:
@@ -46,19 +55,27 @@ def _all_readings(path: bytes) -> tuple[str, ...] | Refused:
 
 
 def _spellings(decoded: bytes) -> tuple[str, ...]:
-    """Return a decoded path as it is, without ``;parameters``, and both with slashes merged."""
+    """Return a decoded path as it is, without ``;parameters``, and both with slashes merged.
+
+    Where there is more to misread: also cut at a ``?`` or ``#`` that was encoded, and without a host, for which URL
+    parsers take what follows two slashes.
+    """
     plain = decoded.decode("utf-8", "surrogateescape")
-    bare = _PARAMETERS.sub("", plain)
-    return plain, bare, _SLASHES.sub("/", plain), _SLASHES.sub("/", bare)
+    views = dict.fromkeys((plain,))
+    for pattern, instead in (_END, _AUTHORITY, _PARAMETERS, _SLASHES, _END):
+        views |= dict.fromkeys([pattern.sub(instead, view) for view in views])
+    return tuple(views)
 
 
 def _ambiguity(view: bytes, path: bytes) -> str | None:
     if b"\\" in view:
         return "a backslash"
-    if b"\0" in view:
-        return "a NUL"
+    if _CONTROL.search(view):
+        return "a control character"
     if view.count(b"/") != path.count(b"/"):
         return "an encoded slash"
+    if _OVERLONG.search(view):
+        return "an overlong character"
     if _DOT_SEGMENT.search(view):
         return "a dot segment"
     return None

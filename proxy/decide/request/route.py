@@ -53,12 +53,14 @@ class Host:
     routes: tuple[Route, ...]
     is_default: bool = False
     _by_prefix: Mapping[str, Route] = field(init=False, repr=False)
+    _in_lower_case: Mapping[str, Route] = field(init=False, repr=False)
     _depth: int = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         """Index the routes by their path without its final slash."""
         table = {route.path.rstrip("/"): route for route in self.routes}
         object.__setattr__(self, "_by_prefix", table)
+        object.__setattr__(self, "_in_lower_case", {prefix.lower(): route for prefix, route in table.items()})
         object.__setattr__(self, "_depth", max((prefix.count("/") for prefix in table), default=0))
 
     @property
@@ -88,7 +90,20 @@ class Host:
 
     def route(self, path: str) -> Route | None:
         """Return the most specific route that covers ``path`` (decoded, starting with a slash), or None."""
-        table = self._by_prefix
+        return self._longest(path, self._by_prefix)
+
+    def misread(self, path: str, route: Route) -> bool:
+        """Tell whether an app that does not mind case would take ``path`` for one of another route than ``route``.
+
+        Two routes that differ in case only are not each other's misreading: the configuration tells them apart.
+        """
+        lowered = path.lower()
+        if lowered == path:
+            return False
+        found = self._longest(lowered, self._in_lower_case)
+        return found is not None and found is not route and found.path.lower() != route.path.lower()
+
+    def _longest(self, path: str, table: Mapping[str, Route]) -> Route | None:
         if not self._depth:
             return table.get("")
         prefix = "/".join(path.split("/", self._depth + 1)[: self._depth + 1])

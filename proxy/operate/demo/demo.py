@@ -71,7 +71,7 @@ def _run(folder: Path, keep: bool, write: Write) -> int:
     with Origin() as origin:
         proxy_port, admin_port = free_ports(2)
         stage = build_stage(folder, Ports(proxy_port, admin_port, origin.port))
-        write(f"PKI, configuration and log: {folder}")
+        write(f"PKI, configuration and log: {folder} ({'kept' if keep else 'until the end; --keep keeps it'})")
         with running_proxy(stage) as process:
             tail = LogTail(stage.log)
             rows = [_try(case, stage, tail) for case in CASES]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Iterator
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 import pytest
 from hypothesis import example, given
@@ -38,7 +38,9 @@ AMBIGUOUS = [
     "/..;/a", "/..;x=y/a", "/.;/a", "/..%3b/a", "/%2e%2e%3bx/a", "/%2e%2e;/a", "/%252e%252e%253b/a",
     "/a%2fb", "/a%2Fb", "/a%252fb", "/%2fa", "/a%2f", "/a%2f../b",
     "/a\\b", "/a%5cb", "/a%5Cb", "/a%255cb", "/..\\a", "/..%5ca", "/%5c..",
-    "/a%00", "/a%00/b", "/%2500", "/..%00/", "/..%0a",
+    "/..%3fx", "/.%23", "/..%253f/a", "/a%00", "/a%00/b", "/%2500", "/..%00/", "/..%0a",
+    "/.%09./a", "/a%0d%0ab", "/%7f", "/%2509",
+    "/%c0%ae%c0%ae/a", "/a%c0%afb", "/a%c1%9cb", "/%e0%80%ae/a", "/%f0%80%80%ae/a", "/%25c0%25ae/a",
 ]  # fmt: skip
 
 
@@ -97,6 +99,10 @@ def test_the_readings_of_a_path_are_decoded_bare_and_merged() -> None:
         "/%2561dmin/", "/%61dmin%253bx/", "//admin/", "//%2561dmin/", "/admin;x/", "/admin%3bx/", "/admin%253bx",
         ";/admin",
         "/;x/admin", "/;x//admin/open", "/a/b;x/c", "//a/b/c", "/a//b/c", "/%61//b/%63%253b", "/caf%25C3%25A9/",
+        "//x/admin/", "//x:80/admin", "//u@x/admin", "///x/admin", "//;y/admin/", "//%78/admin",
+        "/admin%3fx", "/admin%23x", "/admin%253fx", "/admin%3f/b", "/a%3fx/y", "//x/admin%3fy",
+        "/ADMIN/", "/Admin/x", "/aDMIN", "/%41dmin/", "/admin/OPEN", "/admin/Open/x", "//ADMIN",
+        "/A", "/a/B/c", "/CAF%C3%89/x", "/caf%C3%89/",
     ],
 )  # fmt: skip
 def test_paths_whose_readings_lead_to_different_routes_are_refused(path: str) -> None:
@@ -108,7 +114,17 @@ def test_paths_whose_readings_lead_to_different_routes_are_refused(path: str) ->
 
 @pytest.mark.parametrize(
     ("path", "expected"),
-    [("/%61dmin/", "/admin/"), ("/caf%c3%a9", "/caf\u00e9/"), ("/admin//x", "/admin/"), ("/x;y", "/")],
+    [
+        ("/%61dmin/", "/admin/"),
+        ("/caf%c3%a9", "/caf\u00e9/"),
+        ("/admin//x", "/admin/"),
+        ("/x;y", "/"),
+        ("/X", "/"),
+        ("/admin/X", "/admin/"),
+        ("//x/y", "/"),
+        ("/x%3fadmin", "/"),
+        ("/caf%c3%a9/%C3%80", "/caf\u00e9/"),
+    ],
 )
 def test_other_spellings_of_one_route_pass(path: str, expected: str) -> None:
     """What every reading agrees on is not ambiguous."""
@@ -124,12 +140,15 @@ def naive_readings(path: str) -> Iterator[str]:
         for bare in (decoded, "/".join(segment.split(";")[0] for segment in decoded.split("/"))):
             for merged in (bare, re.sub("/+", "/", bare)):
                 yield merged
+                yield re.split("[?#]", merged)[0]
+                if merged.startswith("//"):
+                    yield urlsplit(re.split("[?#]", merged)[0].replace("[", "").replace("]", "")).path
                 yield posixpath.normpath(merged) if merged else "/"
 
 
 def naive_route(path: str) -> str:
     """Find the longest route that covers a path, segment by segment."""
-    asked = path.split("/")
+    asked = path.lower().split("/")
     best = "/"
     for route in ROUTES:
         segments = route.rstrip("/").split("/")
@@ -141,8 +160,9 @@ def naive_route(path: str) -> str:
 _PIECES = st.sampled_from(
     [
         "/", "//", "a", "b", "c", "admin", "open", "%61", "%2561", "dmin", ";", ";x", "%3b", "%253b", ".", "..", "%2e",
-        "%252e",
+        "%252e", "%3f", "%23", "%253f", "A", "ADMIN",
         "%2f", "%252f", "\\", "%5c", "%255c", "%00", "%", "%25", "caf%c3%a9", "%25C3%25A9", "x", "\t", "%20", "%0a",
+        "%09",
     ],
 )  # fmt: skip
 
@@ -151,6 +171,7 @@ _PIECES = st.sampled_from(
 @example("//admin%2561")
 @example("/admin%253bx")
 @example("//%2561dmin")
+@example("/;%3f/a%3f")
 def test_an_admitted_path_stays_on_its_route_in_every_reading(path: str) -> None:
     """Held against a model that knows nothing of the code."""
     route = route_of(path.encode())

@@ -175,3 +175,13 @@ def test_normalising_twice_changes_nothing(text: str) -> None:
     if once is not None:
         assert normalise_host(once) == once
         assert len(once) <= MAX_NAME
+
+
+def test_routes_that_differ_in_case_only_are_told_apart() -> None:
+    """The configuration says that its app minds; what is neither of them is still nobody's."""
+    small, large, rest = (Route(path, ClientCertificate.NONE, None, "app") for path in ("/api/", "/API/", "/"))
+    host = Host(("x.example",), (small, large, rest))
+    assert host.route("/API/x") is large
+    assert not host.misread("/API/x", large)
+    assert not host.misread("/api/X", small)
+    assert host.misread("/Api/x", rest)

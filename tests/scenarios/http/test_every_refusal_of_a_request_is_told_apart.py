@@ -135,7 +135,7 @@ def test_hostile_text_is_escaped_in_the_line(hasty: Gateway) -> None:
     """Whatever is in a path or a field, a line stays one line of printable ASCII."""
     since = hasty.proxy.mark()
     with hasty.admitted() as client:
-        client.send(request('/partners/%0a%1b[2J"<script>x', "X-Request-Id: a\xff"))
+        client.send(request('/partners/%e2%80%ae[2J"<script>x', "X-Request-Id: a\xff"))
         assert client.answer().status == 403
         line = hasty.refusal(since)
     assert all(text.isprintable() and text.isascii() for text in line.values() if isinstance(text, str))

@@ -26,10 +26,10 @@ def three(site: Gateway) -> list[str]:
 
 def logged(site: Gateway, ids: list[str]) -> list[str]:
     """Return those of the ids that are in the log, once everything is."""
-    mark = site.proxy.mark()
     with site.admitted() as client:
         client.ask("/marker")
-    site.proxy.wait_for(lambda line: line["event"] == "handshake.accepted", mark)
+        last = "{}:{}".format(*client.tls.socket.getsockname())
+    site.proxy.wait_for(lambda line: line.get("peer") == last)
     return [line["request_id"] for line in site.proxy.lines if line.get("request_id") in ids]
 
 

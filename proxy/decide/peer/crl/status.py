@@ -14,7 +14,7 @@ from typing import Final
 from cryptography import x509
 
 from proxy.decide.facts import Certificate
-from proxy.decide.peer.chain import Bundle, Peer, build, check_hashes, check_keys, check_length, peer_of
+from proxy.decide.peer.chain import Bundle, Peer, build_path, check_hashes, check_keys, check_length, peer_of
 from proxy.decide.peer.crl.evidence import REASONS, Evidence, moment
 from proxy.decide.peer.crl.facts import ALL_REASONS, Crl, Scope
 from proxy.decide.peer.crl.index import REMOVE_FROM_CRL, Entry
@@ -185,7 +185,7 @@ class _Inquiry:
         return self._revoked_path(signer, peer, path)
 
     def _built(self, peer: Peer) -> tuple[Certificate, ...] | Refused:
-        path = build(peer, self._bundle, self._now)
+        path = build_path(peer, self._bundle, self._now)
         if isinstance(path, Refused):
             return path
         return check_length(path) or check_keys(path) or check_hashes(path) or path

@@ -31,6 +31,7 @@ from proxy.decide.request.outgoing import render
 from proxy.decide.request.route import Host, Route
 from proxy.decide.verdict import Reason, Refused
 from proxy.forward.exchange import Exchange
+from proxy.observe.fields import revocation_fields
 
 if TYPE_CHECKING:
     from proxy.house import Grant, House, InForce
@@ -436,8 +437,16 @@ class Connection(asyncio.Protocol):
         path = self._route.path if self._route is not None else None
         same = (self.host.name, path, who)
         self._house.request_refused(
-            refusal.reason, same, lambda: {"detail": refusal.detail, "depth": refusal.depth, **self._fields(status)}
+            refusal.reason, same, lambda: self._refusal_fields(refusal, status)
         )
+
+    def _refusal_fields(self, refusal: Refused, status: int | None) -> dict[str, Any]:
+        return {
+            "detail": refusal.detail,
+            "depth": refusal.depth,
+            **self._fields(status),
+            "revocation": revocation_fields(refusal.revocation),
+        }
 
     def _fields(self, status: int | None) -> dict[str, Any]:
         """Return what a line about a request says."""

@@ -29,7 +29,7 @@ from proxy.decide.verdict import Admitted, Reason, Refused
 from proxy.forward.pool import Pool, PoolLimits
 from proxy.observe.expiry import ExpiryWatch
 from proxy.observe.faults import fault_fields
-from proxy.observe.fields import certificate_fields
+from proxy.observe.fields import certificate_fields, revocation_fields
 from proxy.observe.log import Log
 from proxy.observe.metrics import Metrics, RouteMetrics
 from proxy.snapshot.model import Snapshot
@@ -210,6 +210,7 @@ class House:
             ms=self._ms(arrival),
             **arrival.agreed(),
             certificate=self._certificate(leaf),
+            revocation=revocation_fields(refusal.revocation),
         )
 
     def established(self, arrival: Arrival) -> None:

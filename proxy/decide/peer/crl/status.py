@@ -11,22 +11,25 @@ from dataclasses import dataclass, replace
 from math import inf
 from typing import Final
 
-from cryptography import x509
-
 from proxy.decide.facts import Certificate
 from proxy.decide.peer.chain import Bundle, Peer, build_path, check_hashes, check_keys, check_length, peer_of
-from proxy.decide.peer.crl.evidence import REASONS, Evidence, moment
+from proxy.decide.peer.crl.evidence import Evidence
 from proxy.decide.peer.crl.facts import ALL_REASONS, Crl, Scope
-from proxy.decide.peer.crl.index import REMOVE_FROM_CRL, Entry
+from proxy.decide.peer.crl.findings import (
+    MAX_SUBJECT,
+    Finding,
+    entry_of,
+    evidence_of,
+    refuse_missing,
+    refuse_revoked,
+    refuse_stale,
+)
 from proxy.decide.peer.crl.names import NameKey, name_key
 from proxy.decide.peer.crl.scope import Point, covered, points_of
 from proxy.decide.peer.crl.settings import Check, Revocation
 from proxy.decide.peer.crl.store import is_future
 from proxy.decide.text import printable
-from proxy.decide.verdict import Reason, Refused
-
-MAX_SUBJECT: Final = 256
-"""Characters of a name in a refusal's detail."""
+from proxy.decide.verdict import Refused
 
 MAX_SIGNERS: Final = 8
 """Certificates of a CRL's issuer that are tried; a CA has one or two keys in use at a time."""
@@ -41,27 +44,6 @@ class Good:
 
     evidence: tuple[Evidence, ...]
     until: float
-
-
-@dataclass(frozen=True, slots=True)
-class _Finding:
-    """A verified CRL that speaks of a certificate, with the delta CRL on top of it, and what they say."""
-
-    crl: Crl
-    delta: Crl | None
-    reasons: frozenset[x509.ReasonFlags]
-    listed: Entry | None
-    by_issuer: bool
-
-    @property
-    def decisive(self) -> Crl:
-        """The one of the two that is up to date for longer."""
-        newer = self.delta is not None and self.delta.next_update >= self.crl.next_update
-        return self.delta if newer and self.delta is not None else self.crl
-
-    @property
-    def next_update(self) -> float:
-        return self.decisive.next_update
 
 
 def check_revocation(
@@ -109,13 +91,13 @@ class _Inquiry:
         findings = list(self._findings(cert, issuer, points, faults))
         for finding in findings:
             if finding.listed is not None:
-                return self._revoked(cert, finding, finding.listed, depth)
+                return refuse_revoked(cert, finding, finding.listed, depth)
         direct = [finding for finding in findings if finding.by_issuer]
         return self._unlisted(cert, direct or findings, faults, depth)
 
     def _findings(
         self, cert: Certificate, issuer: Certificate, points: tuple[Point, ...], faults: list[str]
-    ) -> Iterator[_Finding]:
+    ) -> Iterator[Finding]:
         taken: set[tuple[NameKey, bytes | None, Scope]] = set()
         serials = name_key(cert.x509.issuer)
         for crl in self._candidates(cert, points):
@@ -129,8 +111,8 @@ class _Inquiry:
                 continue
             taken.add(group)
             delta = self._delta(crl, signer)
-            yield _Finding(
-                crl, delta, reasons, _entry(crl, delta, serials, cert.serial),
+            yield Finding(
+                crl, delta, reasons, entry_of(crl, delta, serials, cert.serial),
                 signer.spki_sha256 == issuer.spki_sha256,
             )  # fmt: skip
 
@@ -207,11 +189,11 @@ class _Inquiry:
 
     # --- what follows
 
-    def _unlisted(self, cert: Certificate, findings: list[_Finding], faults: list[str], depth: int) -> Good | Refused:
+    def _unlisted(self, cert: Certificate, findings: list[Finding], faults: list[str], depth: int) -> Good | Refused:
         """Ask the CRLs that are up to date the longest first, until every reason for a revocation is asked for."""
         missing = ALL_REASONS
-        used: list[_Finding] = []
-        stale: list[_Finding] = []
+        used: list[Finding] = []
+        stale: list[Finding] = []
         for finding in sorted(findings, key=lambda finding: finding.next_update, reverse=True):
             if not missing & finding.reasons:
                 continue
@@ -221,59 +203,14 @@ class _Inquiry:
             missing -= finding.reasons
             used.append(finding)
         if missing and stale:
-            return self._stale(cert, stale[0], depth)
+            return refuse_stale(cert, stale[0], self._revocation.grace, depth)
         if missing and not self._revocation.allow_missing:
-            return _missing(cert, missing, faults, depth)
+            return refuse_missing(cert, missing, faults, depth)
         until = min((finding.next_update + self._revocation.grace for finding in used), default=inf)
-        return Good(tuple(_evidence(finding.decisive, depth) for finding in used), until)
-
-    def _revoked(self, cert: Certificate, finding: _Finding, entry: Entry, depth: int) -> Refused:
-        listing = finding.crl
-        if finding.delta is not None and _find(finding.delta, name_key(cert.x509.issuer), cert.serial) is not None:
-            listing = finding.delta
-        reason = REASONS[entry.reason]
-        evidence = replace(_evidence(listing, depth), revoked_at=entry.revoked_at, reason=reason)
-        when = moment(entry.revoked_at)
-        detail = f"{_who(cert)} was revoked on {when} ({reason}), says {printable(str(evidence), 2 * MAX_SUBJECT)}"
-        # A certificate on hold, or one that was never meant, is released by another CRL: by another snapshot.
-        return Refused(Reason.REVOKED, detail, depth, inf, (evidence,))
-
-    def _stale(self, cert: Certificate, finding: _Finding, depth: int) -> Refused:
-        evidence = _evidence(finding.decisive, depth)
-        grace = f", and its grace of {self._revocation.grace:.0f} s is over" if self._revocation.grace else ""
-        detail = f"out of date for {_who(cert)}: {printable(str(evidence), 2 * MAX_SUBJECT)}{grace}"
-        return Refused(Reason.CRL_STALE, detail, depth, inf, (evidence,))
+        return Good(tuple(evidence_of(finding.decisive, depth) for finding in used), until)
 
 
 def _speaks_for_itself(signer: Certificate) -> bool:
     """Tell whether a CRL issuer's own certificate names it as the one to ask about it; its CA wanted it so."""
     own = name_key(signer.x509.subject)
     return any(own in point.issuers for point in points_of(signer))
-
-
-def _missing(cert: Certificate, reasons: frozenset[x509.ReasonFlags], faults: list[str], depth: int) -> Refused:
-    part = "" if reasons == ALL_REASONS else f" for the reasons {', '.join(sorted(reason.value for reason in reasons))}"
-    tried = f"; {printable('; '.join(faults), 2 * MAX_SUBJECT)}" if faults else ""
-    issuer = printable(cert.issuer, MAX_SUBJECT)
-    return Refused(Reason.CRL_MISSING, f"no CRL of {issuer} speaks of {_who(cert)}{part}{tried}", depth)
-
-
-def _entry(crl: Crl, delta: Crl | None, issuer: NameKey, serial: int) -> Entry | None:
-    """Return the entry that revokes a certificate: steps i to k."""
-    entry = None if delta is None else _find(delta, issuer, serial)
-    if entry is None:
-        return _find(crl, issuer, serial)
-    return None if entry.reason == REMOVE_FROM_CRL else entry
-
-
-def _find(crl: Crl, issuer: NameKey, serial: int) -> Entry | None:
-    index = crl.entries.get(issuer)
-    return None if index is None else index.find(serial)
-
-
-def _evidence(crl: Crl, depth: int) -> Evidence:
-    return Evidence(depth, crl.source, crl.issuer, crl.number, crl.base, crl.this_update, crl.next_update)
-
-
-def _who(cert: Certificate) -> str:
-    return f"serial {cert.serial:X} of {printable(cert.subject, MAX_SUBJECT)}"

@@ -45,9 +45,21 @@ class CrlStore:
             if same and delta.base is not None and delta.number is not None and delta.base <= crl.number < delta.number:
                 yield delta
 
+    @property
+    def newest(self) -> tuple[Crl, ...]:
+        """The CRLs that no newer one of the same key, scope and kind replaces."""
+        kinds: dict[tuple[object, ...], Crl] = {}
+        for crl in sorted(self.crls, key=_rank, reverse=True):
+            kinds.setdefault((crl.issuer_key, crl.authority_key, crl.scope, crl.base is None), crl)
+        return tuple(crl for crl in self.crls if crl in kinds.values())
+
     def starts_after(self, now: float) -> float:
         """Return when the first CRL of the future starts to count, in Unix seconds; infinity where there is none."""
         return min((crl.this_update - SKEW for crl in self.crls if is_future(crl, now)), default=float("inf"))
+
+    def is_checked(self, crl: Crl) -> bool:
+        """Tell whether a certificate is known that has issued ``crl``."""
+        return any(known is crl and fault is None for (known, _), fault in self._checked.items())
 
     def fault_of(self, crl: Crl, signer: Certificate) -> str | None:
         """Say why ``signer`` cannot have issued ``crl``, None where it has; a signature is checked once."""

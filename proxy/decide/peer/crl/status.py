@@ -62,14 +62,17 @@ def check_revocation(
     for depth, cert in enumerate(checked):
         status = inquiry.status(cert, chain[depth + 1], depth)
         if isinstance(status, Refused):
-            return replace(status, until=min(status.until, until))
+            return replace(status, until=min(status.until, until, inquiry.until))
         evidence.extend(status.evidence)
         until = min(until, status.until)
-    return Good(tuple(evidence), until)
+    return Good(tuple(evidence), min(until, inquiry.until))
 
 
 class _Inquiry:
-    """One chain's judgement; ``open_keys`` are the CRL issuers whose own status is being asked for."""
+    """One chain's judgement; ``open_keys`` are the CRL issuers whose own status is being asked for.
+
+    ``until`` is the Unix time up to which the CRL issuers beside the chain are believed.
+    """
 
     def __init__(
         self, peer: Peer, chain: tuple[Certificate, ...], bundle: Bundle, revocation: Revocation, now: float,
@@ -83,6 +86,7 @@ class _Inquiry:
         self._now = now
         self._open = open_keys
         self._signers: dict[Crl, Certificate | str] = {}
+        self.until = inf
 
     def status(self, cert: Certificate, issuer: Certificate, depth: int) -> Good | Refused:
         """Judge one certificate, which ``issuer`` has issued."""
@@ -173,6 +177,7 @@ class _Inquiry:
         return check_length(path) or check_keys(path) or check_hashes(path) or path
 
     def _revoked_path(self, signer: Certificate, peer: Peer, path: tuple[Certificate, ...]) -> str | None:
+        self.until = min(self.until, *(cert.not_after for cert in path))
         if self._revocation.check is not Check.CHAIN:
             return None
         if len(self._open) >= MAX_NESTING:
@@ -183,6 +188,7 @@ class _Inquiry:
         for depth, cert in enumerate(path[:-1]):
             if cert.der not in judged:
                 status = inquiry.status(cert, path[depth + 1], depth)
+                self.until = min(self.until, status.until, inquiry.until)
                 if isinstance(status, Refused):
                     return status.detail
         return None

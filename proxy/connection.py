@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Final
 from proxy.accept.arrival import LINGER, Arrival
 from proxy.accept.read import RequestReader
 from proxy.accept.tls import TlsError
+from proxy.accept.unsent import unsent
 from proxy.decide.request.admit import check_host, find_route
 from proxy.decide.request.answer import CLOSING, answer, status_of
 from proxy.decide.request.chunked import LAST_CHUNK, encode_chunk
@@ -39,6 +40,9 @@ if TYPE_CHECKING:
 WRITE_BUFFER: Final = 256 * 1024
 """Octets on their way to a slow client before the app is paused: one read of the event loop."""
 
+MAX_UNSENT: Final = 4 * WRITE_BUFFER
+"""Octets on their way to a client that makes TLS answer (key updates, renegotiation) and does not read the answers."""
+
 _SERVER_ERROR: Final = 500
 
 
@@ -52,7 +56,7 @@ class Connection(asyncio.Protocol):
     __slots__ = (
         "_address", "_body_in", "_bytes_out", "_closing", "_exchange", "_force", "_grant", "_head", "_house",
         "_keep", "_name", "_only_route", "_paused", "_peer", "_reader", "_request_id", "_requests", "_route",
-        "_seen_host", "_session", "_sni", "_started", "_transport", "_writable", "deadline", "host", "name",
+        "_seen_host", "_session", "_sni", "_started", "_transport", "_unsent", "_writable", "deadline", "host", "name",
         "peer_address",
     )  # fmt: skip
 
@@ -80,7 +84,7 @@ class Connection(asyncio.Protocol):
         self._seen_host = b""
         self._request_id = b""
         self._requests = 0
-        self._body_in = self._bytes_out = 0
+        self._body_in = self._bytes_out = self._unsent = 0
         self._started = 0.0
         self._keep = True
         self._writable = True
@@ -116,6 +120,8 @@ class Connection(asyncio.Protocol):
             answer_ = session.pending()  # TLS has answers of its own, such as no to a renegotiation
             if answer_:
                 self._transport.write(answer_)
+                if self._transport.get_write_buffer_size() > MAX_UNSENT:
+                    self._break("the client makes TLS answer and reads no answers")
         if session.closed_by_peer:
             self._half_close()
 
@@ -140,17 +146,35 @@ class Connection(asyncio.Protocol):
             self._close()
         return False
 
-    def connection_lost(self, _fault: Exception | None) -> None:
-        """Let go of everything."""
-        if self._exchange is not None:
-            self._give_up("the client closed before the answer was complete")
-        self._closing = True
-        self._reader.stop()
-        self._house.closed(self)
+    def connection_lost(self, fault: Exception | None) -> None:
+        """Let go of everything; where an exception of ours made the event loop cut the connection, say so."""
+        try:
+            if fault is not None and not isinstance(fault, OSError) and not self._closing:
+                self._fail(fault)
+            elif self._exchange is not None:
+                self._give_up("the client closed before the answer was complete")
+        finally:
+            self._closing = True
+            self._reader.stop()
+            self._house.closed(self)
+
+    def broken(self, fault: Exception) -> None:
+        """Cut the connection because of an exception that nobody foresaw."""
+        try:
+            self._fail(fault)
+        finally:
+            self._cut()
+
+    def _fail(self, fault: Exception) -> None:
+        exchange, self._exchange = self._exchange, None
+        if exchange is not None:
+            exchange.cancel()
+        self._log_refusal(Refused(Reason.INTERNAL_ERROR, f"{type(fault).__name__}: {fault}"), None)
 
     def pause_writing(self) -> None:
         """Stop reading the response: the client is slower than the app."""
         self._writable = False
+        self._unsent = unsent(self._transport)
         self.deadline = self._house.clock + self._force.limits.write_timeout
         if self._exchange is not None:
             self._exchange.pause_response()
@@ -409,7 +433,7 @@ class Connection(asyncio.Protocol):
         if self._closing:
             self._transport.abort()
         elif not self._writable:
-            self._break(f"the client took nothing for {limits.write_timeout:g} s")
+            self._expire_write(limits.write_timeout)
         elif self._exchange is not None and self._reader.in_body and not self._paused:
             self._end_early(Refused(Reason.REQUEST_TIMEOUT, f"nothing of the body for {limits.body_timeout:g} s"))
         elif self._exchange is not None:
@@ -418,6 +442,15 @@ class Connection(asyncio.Protocol):
             self._end_early(Refused(Reason.REQUEST_TIMEOUT, f"no complete head within {limits.head_timeout:g} s"))
         else:
             self._close()
+
+    def _expire_write(self, timeout: float) -> None:
+        """Give up on a client that took nothing in all that time; one that took something gets as much again."""
+        left = unsent(self._transport)
+        if left < self._unsent:
+            self._unsent = left
+            self.deadline = self._house.clock + timeout
+        else:
+            self._break(f"the client took nothing for {timeout:g} s")
 
     def drain(self) -> None:
         """Close now if no request is in flight, else after the one that is."""

@@ -143,9 +143,17 @@ class House:
         now = self.clock = monotonic()
         self.wall = time.time()
         for arrival in tuple(self._arrivals):
-            arrival.tick(now)
+            try:
+                arrival.tick(now)
+            except Exception as fault:  # noqa: BLE001 - others' deadlines come after this one
+                self.fault("a handshake's deadline", fault)
+                arrival.transport.abort()
         for connection in [c for c in self.connections if c.deadline <= now]:
-            connection.expire()
+            try:
+                connection.expire()
+            except Exception as fault:  # noqa: BLE001
+                self.fault("a connection's deadline", fault)
+                connection.broken(fault)
         for pool in self.in_force.pools.values():
             pool.tick(now)
         self.log.tick(now)

@@ -35,6 +35,9 @@ class Downstream(Protocol):
     def response_failed(self, reason: Reason, detail: str) -> None:
         """Answer for the app, or cut the connection where its answer has begun."""
 
+    def broken(self, fault: Exception) -> None:
+        """Cut the client's connection because of an exception that nobody foresaw."""
+
     def pause_request(self) -> None:
         """Stop reading the request's body."""
 

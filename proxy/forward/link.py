@@ -22,6 +22,10 @@ _LENGTH: Final = Body.LENGTH
 _CHUNKED: Final = Body.CHUNKED
 _CLOSE: Final = Body.CLOSE
 _FIRST_FINAL: Final = 200
+
+MAX_INTERIM: Final = 100
+"""Interim responses to one request: apps send one or two, and reports of progress some dozens."""
+
 _SWITCHING: Final = 101
 
 
@@ -31,8 +35,8 @@ class Link(asyncio.Protocol):
     States: idle (no exchange), awaiting a head (``_body`` is None), relaying a body, closed.
     """
 
-    __slots__ = ("_body", "_chunks", "_exchange", "_head", "_held", "_left", "_paused", "_reusable", "_server",
-                 "_transport", "idle_since")  # fmt: skip
+    __slots__ = ("_body", "_chunks", "_exchange", "_head", "_held", "_interims", "_left", "_paused", "_reusable",
+                 "_server", "_transport", "idle_since")  # fmt: skip
     _transport: asyncio.Transport
 
     def __init__(self, server: Server) -> None:
@@ -42,7 +46,7 @@ class Link(asyncio.Protocol):
         self._head: ResponseHead | None = None
         self._body: Body | None = None
         self._chunks: ChunkedDecoder | None = None
-        self._left = 0
+        self._left = self._interims = 0
         self._paused = False
         self._reusable = False
         self.idle_since = 0.0
@@ -100,9 +104,15 @@ class Link(asyncio.Protocol):
                 self._relay_body(exchange, data, b"")
         except (BadResponseError, ChunkedError) as fault:
             self._drop(exchange, Reason.UPSTREAM_PROTOCOL, f"the answer is not HTTP/1.1: {fault}")
+        except Exception as fault:
+            self._exchange = None
+            exchange.downstream.broken(fault)
+            raise  # the event loop logs it, and cuts the link
 
     def eof_received(self) -> bool:
-        """Let the transport close; ``connection_lost`` draws the conclusions."""
+        """Let the transport close; ``connection_lost`` draws the conclusions. Nobody is to get a link that ends."""
+        if self._exchange is None:
+            self._server.remove(self)
         return False
 
     def connection_lost(self, fault: Exception | None) -> None:
@@ -140,6 +150,8 @@ class Link(asyncio.Protocol):
                 self._hold(data)
                 return
             end += 4
+            if end > MAX_HEAD:
+                raise BadResponseError(f"its head is longer than {MAX_HEAD} octets")
             head = read_response(data[:end], exchange.method)
             if head.status >= _FIRST_FINAL:
                 break
@@ -152,12 +164,16 @@ class Link(asyncio.Protocol):
         if head.body is _LENGTH:
             self._left = head.length or 0
         elif head.body is _CHUNKED:
-            self._chunks = ChunkedDecoder()
+            self._begin_chunks(exchange, head, data[end:])
+            return
         self._relay_body(exchange, data[end:], exchange.head(head))
 
     def _interim(self, exchange: Exchange, head: ResponseHead) -> None:
         if head.status == _SWITCHING:
             raise BadResponseError("it switches protocols, which was not asked for")
+        self._interims += 1
+        if self._interims > MAX_INTERIM:
+            raise BadResponseError(f"more than {MAX_INTERIM} interim responses")
         exchange.interim(head)
 
     def _hold(self, start: bytes) -> None:
@@ -181,15 +197,23 @@ class Link(asyncio.Protocol):
             exchange.downstream.send(prefix)
             self._finish(exchange)
         elif body is _CHUNKED:
-            self._relay_chunks(exchange, data, prefix)
+            self._relay_chunks(exchange, data)
         elif prefix or data:
             exchange.downstream.send(prefix + (encode_chunk(data) if exchange.http11 and data else data))
 
-    def _relay_chunks(self, exchange: Exchange, data: bytes, prefix: bytes) -> None:
+    def _begin_chunks(self, exchange: Exchange, head: ResponseHead, data: bytes) -> None:
+        """Relay a head with what came of its chunks, which are read first: nothing has begun if they are bad."""
+        self._chunks = chunks = ChunkedDecoder()
+        payload = chunks.feed(data)
+        self._send_chunks(exchange, chunks, payload, exchange.head(head))
+
+    def _relay_chunks(self, exchange: Exchange, data: bytes) -> None:
         chunks = self._chunks
         if chunks is None:
             raise RuntimeError("a chunked body without its decoder")
-        payload = chunks.feed(data)
+        self._send_chunks(exchange, chunks, chunks.feed(data), b"")
+
+    def _send_chunks(self, exchange: Exchange, chunks: ChunkedDecoder, payload: bytes, prefix: bytes) -> None:
         if exchange.http11:
             payload = (encode_chunk(payload) if payload else b"") + (LAST_CHUNK if chunks.done else b"")
         if prefix or payload:
@@ -204,6 +228,7 @@ class Link(asyncio.Protocol):
             return  # the client went away while the last piece was delivered
         self._exchange = None
         self._body = None
+        self._interims = 0
         if self._reusable and exchange.request_sent:
             if self._paused:  # this client was slow at the very end; the next one need not be
                 self.resume()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from proxy.decide.verdict import Reason
 from proxy.forward.link import Link
@@ -12,6 +12,10 @@ from proxy.snapshot.model import Address, Upstream
 
 if TYPE_CHECKING:
     from proxy.forward.exchange import Exchange
+
+SHUN: Final = 5.0
+"""Seconds for which a server that could not be reached is tried last: long enough that requests do not wait for it one
+after the other, short enough that its return is soon noticed."""
 
 
 class Counters(Protocol):
@@ -37,7 +41,7 @@ class PoolLimits:
 class Server:
     """One server: its idle links, the last used first, because that one is the least likely to be closed."""
 
-    __slots__ = ("_limits", "_now", "_open", "address", "counters", "idle")
+    __slots__ = ("_limits", "_now", "_open", "_shunned_until", "address", "counters", "idle")
 
     def __init__(self, address: Address, limits: PoolLimits, counters: Counters) -> None:
         self.address = address
@@ -46,6 +50,7 @@ class Server:
         self.idle: list[Link] = []
         self._open: set[Link] = set()
         self._now = 0.0
+        self._shunned_until = 0.0
 
     def keep(self, link: Link) -> None:
         """Take an idle link back."""
@@ -72,6 +77,19 @@ class Server:
     def full(self) -> bool:
         """Whether no further link may be opened."""
         return len(self._open) >= self._limits.max_connections
+
+    @property
+    def shunned(self) -> bool:
+        """Whether it could not be reached a moment ago."""
+        return self._now < self._shunned_until
+
+    def reached(self) -> None:
+        """Note that it answers."""
+        self._shunned_until = 0.0
+
+    def missed(self) -> None:
+        """Note that it does not."""
+        self._shunned_until = self._now + SHUN
 
     def tick(self, now: float) -> None:
         """Close links that have been idle for too long; ``now`` is in monotonic seconds."""
@@ -100,22 +118,35 @@ class Pool:
         self._dials: set[asyncio.Task[None]] = set()
 
     def take(self) -> Link | None:
-        """Return an idle link to the server whose turn it is, or to the next that has one."""
-        self._turn = turn = self._turn + 1
-        servers = self._servers
+        """Return an idle link to the server whose turn it is; None where that one needs a new link.
+
+        A server that can take none, or could not be reached a moment ago, passes its turn on.
+        """
+        turn, servers = self._turn, self._servers
         count = len(servers)
-        for index in range(turn, turn + count):
-            idle = servers[index % count].idle
-            if idle:
+        for _ in servers:
+            turn = (turn + 1) % count
+            server = servers[turn]
+            if server.idle:
+                self._turn = turn
                 self._counters.reused_total += 1
-                return idle.pop()
+                return server.idle.pop()
+            if not (server.full or server.shunned):
+                break
+        self._turn = turn
         return None
 
     def connect(self, exchange: Exchange) -> None:
         """Open a link for ``exchange``, which hears of it by ``connected`` or ``fail``."""
         task = self._loop.create_task(self._dial(exchange, self._turn))
         self._dials.add(task)
-        task.add_done_callback(self._dials.discard)
+        task.add_done_callback(self._dialled)
+
+    def _dialled(self, task: asyncio.Task[None]) -> None:
+        self._dials.discard(task)
+        fault = None if task.cancelled() else task.exception()
+        if fault is not None:
+            self._loop.call_exception_handler({"message": f"connecting to upstream {self.name}", "exception": fault})
 
     def count_retry(self) -> None:
         """Count a request that is sent again."""
@@ -135,11 +166,22 @@ class Pool:
             server.close()
 
     async def _dial(self, exchange: Exchange, turn: int) -> None:
-        """Try every server once, beginning with the one whose ``turn`` it was when the request asked for a link."""
-        count = len(self._servers)
+        """Open a link for an exchange, or end it."""
+        try:
+            await self._try(exchange, self._in_turn(turn))
+        except Exception as fault:
+            exchange.fail(Reason.INTERNAL_ERROR, f"{type(fault).__name__}: {fault}")
+            raise
+
+    def _in_turn(self, turn: int) -> list[Server]:
+        """Return the servers, first the one whose ``turn`` it was when the request asked; shunned ones come last."""
+        start = turn % len(self._servers)
+        return sorted(self._servers[start:] + self._servers[:start], key=lambda server: server.shunned)
+
+    async def _try(self, exchange: Exchange, servers: list[Server]) -> None:
         faults: list[str] = []
         timed_out = False
-        for server in (self._servers[(turn + i) % count] for i in range(count)):
+        for server in servers:
             if server.full:
                 faults.append(f"{server.address}: all {self._limits.max_connections} connections are in use")
                 continue
@@ -151,13 +193,15 @@ class Pool:
                     await self._open(server.address, link)
             except OSError as fault:  # TimeoutError is one
                 server.remove(link)
+                server.missed()
                 self._counters.connect_failures_total += 1
                 timed_out = timed_out or isinstance(fault, TimeoutError)
                 faults.append(f"{server.address}: {_words(fault, self._limits.connect_timeout)}")
                 continue
-            except asyncio.CancelledError:
+            except BaseException:
                 server.remove(link)
                 raise
+            server.reached()
             exchange.connected(link)
             return
         exchange.fail(self._reason(timed_out=timed_out), "; ".join(faults))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from enum import Enum, auto
 from typing import Final
 
@@ -62,7 +63,7 @@ class ResponseHead:
             end = b"\r\nConnection: close\r\n\r\n"
         elif not http11:
             end = b"\r\nConnection: keep-alive\r\n\r\n"
-        if self.length is not None and not self.chunked and self.status != _NO_CONTENT:
+        if self.length is not None:
             end = b"\r\nContent-Length: %d%b" % (self.length, end)
         elif http11 and (self.body is _BODY_CHUNKED or self.body is _BODY_CLOSE):
             end = b"\r\nTransfer-Encoding: chunked" + end
@@ -74,6 +75,8 @@ class ResponseHead:
 _NO_CONTENT: Final = 204
 _BODILESS: Final = (_NO_CONTENT, 304)
 _FIRST_FINAL: Final = 200
+_FIRST, _BEYOND = 100, 600  # RFC 9110, section 15
+_CONTROL: Final = re.compile(rb"[\0-\x08\x0a-\x1f\x7f]")
 
 
 _BODY_NONE: Final = Body.NONE
@@ -91,6 +94,10 @@ def _read_status_line(line: bytes) -> tuple[int, bytes, bool]:
     if not http11 and not line.startswith(b"HTTP/1.0 "):
         raise BadResponseError("it is not HTTP/1.1 or 1.0")
     read = int(line[9:12]), line[13:], http11
+    if not _FIRST <= read[0] < _BEYOND:
+        raise BadResponseError(f"status {read[0]}")
+    if _CONTROL.search(read[1]):
+        raise BadResponseError("a control character in its reason phrase")
     if len(_status_lines) < _MAX_KNOWN and len(line) <= _MAX_KNOWN_LINE:
         _status_lines[line] = read
     return read
@@ -116,11 +123,11 @@ def read_response(raw: bytes, method: bytes) -> ResponseHead:  # noqa: C901 - on
     if len(lines) - 3 > MAX_FIELDS:  # besides the status line, and the two empty strings behind the last field
         raise BadResponseError(f"more than {MAX_FIELDS} fields")
     head = ResponseHead(lines[0])
-    forward = head.lines.append
+    forward, kind_of = head.lines.append, _known.get
     for line in lines[1:-2]:
         name, _, value = line.partition(b":")
-        kind = _known.get(name)
-        if kind == _KEEP:
+        kind = kind_of(name)
+        if kind == 0:  # _KEEP, in a loop that every field of every response goes through
             forward(line)
         elif kind == _LENGTH:
             head.length = int(value)  # which comes once, llhttp has seen to that
@@ -147,9 +154,11 @@ def _take(head: ResponseHead, kind: int, line: bytes, value: bytes) -> None:
     elif kind == _CONNECTION:
         head.options = head.options + b"," + value.lower() if head.options else value.lower()
     elif kind == _CODING:
-        head.chunked = True
-        if value.lower() != b"chunked":
+        if value.lower() != b"chunked" or head.chunked:
             raise BadResponseError(f"transfer coding {value[:100].decode('latin-1')!a}")
+        if not head.keep_alive:  # which says no more than the version until all fields are read
+            raise BadResponseError("a chunked body in HTTP/1.0")
+        head.chunked = True
 
 
 def _sort(name: bytes) -> int:
@@ -162,6 +171,8 @@ def _sort(name: bytes) -> int:
 def _body_of(head: ResponseHead, method: bytes) -> Body:
     status = head.status
     if method == b"HEAD" or status < _FIRST_FINAL or status in _BODILESS:
+        if status < _FIRST_FINAL or status == _NO_CONTENT:  # these have no length (RFC 9110, section 8.6)
+            head.length = None
         return _BODY_NONE
     if head.chunked:
         return _BODY_CHUNKED

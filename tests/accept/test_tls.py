@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from OpenSSL import SSL
 
-from proxy.accept.tls import BUFFER, LIBRARY_SSL, Judge, Session, TlsError
+from proxy.accept.tls import BUFFER, LIBRARY_SSL, Judge, Session, TlsError, ffi, lib
 from proxy.operate.demo.pki import Credential, Leaf
 from tests.support.memory import CA, CLIENT, LISTENER, STRANGER, LenientJudge, MemoryClient, anchor, facts_of, shake
 
@@ -230,3 +230,23 @@ def test_an_altered_record_is_an_error_and_no_text() -> None:
     record[-3] ^= 1
     with pytest.raises(TlsError, match="bad record mac"):
         session.read(bytes(record))
+
+
+class UntidyJudge(LenientJudge):
+    """Leaves an error behind in OpenSSL's queue, as a check that fails without consequences may."""
+
+    def chain_built(self, digests: list[bytes], der: Callable[[int], bytes]) -> int:
+        """Admit, after reading something that is no certificate."""
+        nonsense = lib.BIO_new_mem_buf(ffi.from_buffer(b"nonsense"), 8)
+        assert lib.d2i_X509_bio(nonsense, ffi.NULL) == ffi.NULL
+        lib.BIO_free(nonsense)
+        assert lib.ERR_peek_error() != 0
+        return super().chain_built(digests, der)
+
+
+def test_what_one_handshake_leaves_behind_is_no_other_connections_failure() -> None:
+    """OpenSSL's errors are the thread's, and older releases took any that lay about for the current call's."""
+    client = MemoryClient()
+    session = shake(LenientJudge(), client)
+    shake(UntidyJudge(), MemoryClient())
+    assert session.read(client.say(b"x" * 10)[:5]) == b""

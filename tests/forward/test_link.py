@@ -6,7 +6,7 @@ import pytest
 
 from proxy.decide.request.chunked import LAST_CHUNK, ChunkedDecoder
 from proxy.decide.verdict import Reason
-from proxy.forward.link import MAX_HEAD, Link
+from proxy.forward.link import MAX_HEAD, MAX_INTERIM, Link
 from tests.support.relay import Client, FakePool, FakeTransport
 
 OK = b"HTTP/1.1 200 OK\r\n"
@@ -233,3 +233,57 @@ def test_an_abandoned_link_says_nothing_more() -> None:
     relay.link.connection_lost(None)
     assert (relay.client.got, relay.client.calls) == before
     assert relay.pool.removed == [relay.link]
+
+
+def test_a_bad_chunk_beside_its_head_is_no_answer_at_all() -> None:
+    """Nothing of it was sent, so that the client can be told."""
+    relay = Relay().say(CHUNKED + b"xyz\r\n")
+    assert relay.client.got == b""
+    assert relay.exchange.status == 0
+    assert relay.client.failure is not None
+    assert relay.client.failure[0] is Reason.UPSTREAM_PROTOCOL
+
+
+def test_a_head_that_is_too_long_is_refused_however_it_comes() -> None:
+    """In one piece too."""
+    relay = Relay().say(OK + b"X-A: " + b"b" * MAX_HEAD + b"\r\nContent-Length: 0\r\n\r\n")
+    assert relay.client.failure is not None
+    assert "longer than" in relay.client.failure[1]
+
+
+def test_interim_responses_have_an_end() -> None:
+    """They would put off the time-out for ever; the next request on the link may have as many again."""
+    hints = b"HTTP/1.1 103 Early Hints\r\n\r\n"
+    relay = Relay().say(hints * MAX_INTERIM + LENGTH + b"hello")
+    assert relay.kept
+    relay.exchange = relay.pool.exchange(relay.client, b"REQUEST")
+    relay.pool.idle.append(relay.link)
+    relay.exchange.start()
+    relay.say(hints * MAX_INTERIM)
+    assert relay.client.failure is None
+    relay.say(hints)
+    assert relay.client.failure is not None
+    assert "interim" in relay.client.failure[1]
+
+
+def test_an_idle_link_that_ends_is_nobodys() -> None:
+    """Between the app's FIN and the transport's end there may be a request."""
+    relay = Relay().say(LENGTH + b"hello")
+    assert relay.link.eof_received() is False
+    assert relay.pool.removed == [relay.link]
+
+
+def test_an_exception_of_ours_cuts_the_client() -> None:
+    """It is not the app's doing, and the request is not repeated; the event loop hears of it."""
+    relay = Relay()
+
+    def fail(*_arguments: object) -> None:
+        raise KeyError("x")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Client, "send", fail)
+        with pytest.raises(KeyError):
+            relay.link.data_received(LENGTH)
+    relay.link.connection_lost(KeyError("x"))
+    assert relay.client.calls[-1] == "broken: KeyError('x')"
+    assert relay.pool.asked == []

@@ -15,7 +15,7 @@ import uvloop
 
 from proxy.decide.verdict import Reason
 from proxy.forward.exchange import Exchange
-from proxy.forward.pool import Pool, PoolLimits
+from proxy.forward.pool import SHUN, Pool, PoolLimits
 from proxy.snapshot.model import Address, Upstream
 from tests.support.gateway import free_port
 from tests.support.harness import RawOrigin
@@ -324,3 +324,70 @@ def test_a_closed_pool_leaves_nothing_behind(origins: Origins) -> None:
         assert pending.failure is None
 
     run(scenario)
+
+
+def test_servers_take_turns_from_the_first_request_on(origins: Origins) -> None:
+    """Also one client alone gets round: the turn counts, and not who has a connection already."""
+    three = [origins() for _ in range(3)]
+
+    async def scenario() -> None:
+        bench = Bench(*(address for _, address in three))
+        for _ in range(12):
+            await bench.ask()
+        assert (bench.counters.connects_total, bench.counters.reused_total) == (3, 9)
+        await bench.pool.close()
+
+    run(scenario)
+    assert [origin.seen.qsize() for origin, _ in three] == [4, 4, 4]
+
+
+def test_a_server_that_cannot_be_reached_is_left_alone_for_a_while(origins: Origins) -> None:
+    """Dialled once, passed over until the time is up, and then once more; meanwhile nobody is refused."""
+    _, address = origins()
+
+    async def scenario() -> None:
+        bench = Bench(Address("127.0.0.1", free_port()), address)
+        for now, failures in ((100.0, 1), (100.0 + SHUN - 0.1, 1), (100.0 + SHUN, 2)):
+            bench.pool.tick(now)
+            for _ in range(4):
+                assert (await bench.ask()).failure is None
+            assert bench.counters.connect_failures_total == failures
+        await bench.pool.close()
+
+    run(scenario)
+
+
+def test_where_all_servers_are_left_alone_they_are_asked_all_the_same() -> None:
+    """The app may be back since; each request finds out."""
+    port = free_port()
+
+    async def scenario() -> None:
+        bench = Bench(Address("127.0.0.1", port), limits=replace(LIMITS, max_idle=0))
+        for _ in range(3):
+            assert (await bench.ask()).failure is not None
+        assert bench.counters.connect_failures_total == 3
+        with socket.create_server(("127.0.0.1", port)) as listener:
+            exchange, _ = bench.start()
+            connection, _ = await asyncio.to_thread(listener.accept)
+            connection.close()
+            exchange.cancel()
+        await bench.pool.close()
+
+    run(scenario)
+
+
+def test_an_exception_of_ours_while_connecting_ends_the_exchange() -> None:
+    """At once, and nothing is left open; the event loop hears of it."""
+    heard: list[dict[str, Any]] = []
+
+    async def scenario() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _loop, context: heard.append(context))
+        bench = Bench(Address("a" * 70 + ".example", 80))  # which no DNS name can hold: a UnicodeError
+        failure = (await bench.ask()).failure
+        assert failure is not None
+        assert failure[0] is Reason.INTERNAL_ERROR
+        assert bench.counters.connections_open == 0
+        await bench.pool.close()
+
+    run(scenario)
+    assert [str(context["message"]) for context in heard] == ["connecting to upstream app"]

@@ -74,6 +74,13 @@ BAD = {
     "bare CR in the phrase": b"HTTP/1.1 200 O\rK\r\n\r\n",
     "bare LF in the phrase": b"HTTP/1.1 200 O\nK: b\r\n\r\n",
     "LF before the status line": b"\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+    "a status below 100": b"HTTP/1.1 099 X\r\n\r\n",
+    "status 000": b"HTTP/1.1 000 X\r\n\r\n",
+    "a status from 600 on": b"HTTP/1.1 600 X\r\n\r\n",
+    "NUL in the phrase": b"HTTP/1.1 200 O\x00K\r\n\r\n",
+    "an escape in the phrase": b"HTTP/1.1 200 O\x1bK\r\n\r\n",
+    "chunked twice": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n",
+    "chunked in HTTP/1.0": b"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n",
     "too many fields": b"HTTP/1.1 200 OK\r\n" + b"X-A: b\r\n" * (MAX_FIELDS + 1) + b"\r\n",
 }
 
@@ -137,6 +144,7 @@ def test_hop_by_hop_fields_are_dropped() -> None:
         (b"HTTP/1.1 204 No Content", b"", b"GET", True, b""),
         (b"HTTP/1.1 204 No Content", b"Content-Length: 0\r\n", b"GET", True, b""),
         (b"HTTP/1.1 304 Not Modified", LENGTH, b"GET", True, LENGTH),
+        (b"HTTP/1.1 103 Early Hints", LENGTH + b"Link: a\r\n", b"GET", True, b"Link: a\r\n"),
         (b"HTTP/1.1 200 OK", LENGTH, b"GET", False, LENGTH + b"Connection: keep-alive\r\n"),
         (b"HTTP/1.1 200 OK", CHUNKED, b"GET", False, b"Connection: keep-alive\r\n"),
     ],

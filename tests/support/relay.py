@@ -82,6 +82,10 @@ class Client:
         self.calls.append("failed")
         self.failure = (reason, detail)
 
+    def broken(self, fault: Exception) -> None:
+        """Take note."""
+        self.calls.append(f"broken: {fault!r}")
+
     def pause_request(self) -> None:
         """Take note."""
         self.calls.append("pause")

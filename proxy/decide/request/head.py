@@ -27,7 +27,7 @@ MAX_KNOWN_NAME: Final = 64
 """Octets of a name that is remembered, so that strangers cannot fill the memory with long ones."""
 
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,%d}" % MAX_REQUEST_ID)
-_TOKEN_LIST: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+(?:[ \t]*,[ \t]*[!#$%&'*+.^_`|~0-9A-Za-z-]+)*")
+_NO_TOKEN: Final = re.compile(rb"[^!#$%&'*+.^_`|~0-9A-Za-z-]")
 _ABSOLUTE: Final = re.compile(rb"(?i:https?)://([^/?#@\\]+)(/[^#]*|\?[^#]*)?")
 
 
@@ -76,6 +76,8 @@ _OWN: Final = {
     b"trailer": Field.DROP,
     b"upgrade": Field.DROP,
     b"http2-settings": Field.DROP,
+    # No field of HTTP, but what CGI makes the environment's HTTP_PROXY of, which many HTTP clients obey ("httpoxy")
+    b"proxy": Field.DROP,
 }
 _BY_PASSAGE: Final = {
     Passage.FORWARD: Field.FORWARD,
@@ -232,10 +234,10 @@ def read_head(raw: bytes, max_fields: int) -> RequestHead | Refused:  # noqa: PL
 
 def _sort(head: RequestHead, lines: list[bytes], known: Mapping[bytes, Field]) -> None:
     """Sort field lines into ``head`` by what is ``known`` of their names."""
-    forward = head.lines.append
+    forward, field_of = head.lines.append, known.get
     for line in lines[1:-2]:
         name, _, value = line.partition(b": ")
-        field = known.get(name)
+        field = field_of(name)
         if field is _FORWARD:
             forward(line)
         elif field is _HOST and head.host is None:
@@ -271,9 +273,9 @@ def _read_connection(head: RequestHead, value: bytes) -> None:
 
     Persistence is RFC 9112, section 9.3. ``value`` is in lower case.
     """
-    if _TOKEN_LIST.fullmatch(value) is None:
+    options = frozenset(token.strip(b" \t") for token in value.split(b","))  # members may be empty (5.6.1)
+    if any(map(_NO_TOKEN.search, options)):
         raise _Fault(f"the Connection field {_show(value)} is not a list of names")
-    options = frozenset(token.strip(b" \t") for token in value.split(b","))
     head.lines = drop_named(head.lines, options)
     head.from_admitted = drop_named(head.from_admitted or [], options)
     head.keep_alive = b"close" not in options and (head.keep_alive or b"keep-alive" in options)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -159,8 +161,17 @@ def curl_lines(stage: Stage) -> Iterator[str]:
     yield f"  {curl} -H 'Client-Cert: :{FORGED}:' {url}/public/"
     yield f"  {curl} --path-as-is {url}/public/../internal/"
     yield f"  tail -f {stage.log}"
-    yield f"  originward check {stage.config}"
-    yield f"  originward explain {stage.config} --cert {folder}/partner/chain.pem --host {HOST} --path /internal/"
+    command = own_command()
+    yield f"  {command} check {stage.config}"
+    yield f"  {command} explain {stage.config} --cert {folder}/partner/chain.pem --host {HOST} --path /internal/"
+
+
+def own_command() -> str:
+    """Return what starts this program in a shell: it need not be on the PATH."""
+    script = Path(sys.argv[0])
+    if script.name == "originward":
+        return shlex.quote(str(script))
+    return f"{shlex.quote(sys.executable)} -m proxy"
 
 
 @contextmanager

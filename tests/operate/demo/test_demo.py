@@ -45,7 +45,7 @@ def test_a_kept_demo_answers_its_own_curl_commands_until_it_is_told_to_stop(tmp_
     """The commands that it prints do what the table says, and SIGTERM ends it cleanly."""
     with demo(tmp_path, "--keep") as process:
         lines = iter(process.stdout or ())
-        commands = [line.strip() for line in until(lines, "originward explain") if line.strip().startswith("curl")]
+        commands = [line.strip() for line in until(lines, " explain ") if line.strip().startswith("curl")]
         statuses = [status_of(command) for command in commands]
         process.send_signal(signal.SIGTERM)
         rest = "".join(lines)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import pytest
 
 from proxy.decide.verdict import Reason
 from proxy.operate.demo.cases import CASES, FORGED, Case
 from proxy.operate.demo.client import Alert, Answer, Broken, Request
-from proxy.operate.demo.demo import Row, fault_of, free_ports, table
+from proxy.operate.demo.demo import Row, fault_of, free_ports, own_command, table
 
 
 def body(*fields: tuple[str, str]) -> bytes:
@@ -81,3 +82,19 @@ def test_an_admitted_row_expects_no_reason_and_a_refused_one_does() -> None:
 def test_free_ports_differ() -> None:
     """Two listeners cannot share one."""
     assert len(set(free_ports(4))) == 4
+
+
+@pytest.mark.parametrize(
+    ("started_as", "command"),
+    [
+        ("/opt/my tools/originward", "'/opt/my tools/originward'"),
+        (".venv/bin/originward", ".venv/bin/originward"),
+        ("/x/proxy/__main__.py", f"{sys.executable} -m proxy"),
+    ],
+)
+def test_the_commands_to_try_start_what_is_running(
+    started_as: str, command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A virtual environment's command is seldom on the PATH."""
+    monkeypatch.setattr(sys, "argv", [started_as, "demo"])
+    assert own_command() == command

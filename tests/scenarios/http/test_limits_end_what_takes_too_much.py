@@ -187,3 +187,23 @@ def test_a_slow_upload_is_not_given_up_while_it_goes_on(hasty: Gateway) -> None:
             client.send(b"x")
             assert steps.acquire(timeout=10)
         assert client.answer().status == 200
+
+
+def test_a_slow_download_is_not_given_up_while_it_goes_on(hasty: Gateway) -> None:
+    """As long as the client takes something in each second it may take its time."""
+    size = 100_000_000
+
+    def flood(visit: Visit) -> None:
+        visit.body()
+        visit.say(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size, *[bytes(100_000)] * (size // 100_000))
+
+    hasty.app.on("/steady-flood", flood)
+    pause = threading.Event()
+    with hasty.admitted() as client:
+        client.send(request("/steady-flood"))
+        got = len(client.until(b"\r\n\r\n").partition(b"\r\n\r\n")[2])
+        for _ in range(7):
+            got += client.skip(500_000)
+            pause.wait(0.4)
+        assert client.skip(size - got) == size - got
+        assert client.stays

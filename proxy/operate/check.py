@@ -119,7 +119,7 @@ def _crl(crl: Crl, revocation: Revocation, now: float) -> Iterator[str]:
     number = "without a number" if crl.number is None else str(crl.number)
     kind = "CRL" if crl.base is None else f"delta CRL (of {crl.base})"
     yield _line(1, "crl", printable(crl.source))
-    yield _line(1, "", f"{kind} {number} of {printable(crl.issuer)}; {len(crl)} entries")
+    yield _line(1, "", f"{kind} {number} of {printable(crl.issuer)}; entries: {len(crl)}")
     end = moment(crl.next_update)
     until = f"until {end}" if now <= crl.next_update else f"OUT OF DATE since {end}"
     replaced = "" if crl in revocation.crls.newest else "; replaced by a newer one"

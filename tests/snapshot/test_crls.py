@@ -170,7 +170,7 @@ def test_check_lists_the_crls_with_their_numbers_and_dates(config: Path, ca: Iss
     lines: list[str] = []
     check(config, NOW, lines.append)
     text = "\n".join(lines)
-    assert "CRL 2 of CN=CDN; 1 entries" in text
+    assert "CRL 2 of CN=CDN; entries: 1" in text
     assert "replaced by a newer one" in text
     assert "OUT OF DATE since" in text
     assert "its signature is checked with a chain" in text

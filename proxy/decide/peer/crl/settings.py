@@ -36,4 +36,5 @@ class Revocation:
         """Say what is checked and which way the defaults fall, as the configuration does."""
         stale = {0.0: "deny", float("inf"): "allow"}.get(self.grace, f"{self.grace:.0f} s of grace")
         missing = "allow" if self.allow_missing else "deny"
-        return f"check {self.check}, {len(self.crls)} CRLs; when stale: {stale}; when missing: {missing}"
+        count = f"{len(self.crls)} CRL{'s' * (len(self.crls) != 1)}"
+        return f"check {self.check}, {count}; when stale: {stale}; when missing: {missing}"

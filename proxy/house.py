@@ -21,7 +21,7 @@ from proxy.in_force import InForce
 from proxy.life import peer_text
 from proxy.observe.expiry import ExpiryWatch
 from proxy.observe.faults import fault_fields
-from proxy.observe.fields import certificate_fields
+from proxy.observe.fields import certificate_fields, revocation_fields
 from proxy.observe.log import Log
 from proxy.observe.metrics import Metrics
 from proxy.snapshot.model import Snapshot
@@ -141,6 +141,7 @@ class House:
             ms=self._ms(arrival),
             **arrival.agreed(),
             certificate=self._certificate(leaf),
+            revocation=revocation_fields(refusal.revocation),
         )
 
     def established(self, arrival: Arrival) -> None:

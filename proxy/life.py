@@ -16,6 +16,7 @@ from proxy.decide.request.head import RequestHead
 from proxy.decide.request.route import Host, Route
 from proxy.decide.verdict import Reason, Refused
 from proxy.forward.exchange import Exchange
+from proxy.observe.fields import revocation_fields
 
 if TYPE_CHECKING:
     from proxy.house import House
@@ -183,9 +184,15 @@ class Life(asyncio.Protocol):
         who = self._peer.leaf.fingerprint if self._peer is not None else self.peer_address[0]
         path = self._route.path if self._route is not None else None
         same = (self.host.name, path, who)
-        self._house.request_refused(
-            refusal.reason, same, lambda: {"detail": refusal.detail, "depth": refusal.depth, **self._fields(status)}
-        )
+        self._house.request_refused(refusal.reason, same, lambda: self._refusal_fields(refusal, status))
+
+    def _refusal_fields(self, refusal: Refused, status: int | None) -> dict[str, Any]:
+        return {
+            "detail": refusal.detail,
+            "depth": refusal.depth,
+            **self._fields(status),
+            "revocation": revocation_fields(refusal.revocation),
+        }
 
     def _fields(self, status: int | None) -> dict[str, Any]:
         """Return what a line about a request says."""

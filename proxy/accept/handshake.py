@@ -35,6 +35,7 @@ X509_ERROR_BY_REASON: Final[Mapping[Reason, int]] = {
     Reason.CHAIN_TOO_LONG: 22,  # unknown_ca
     Reason.BAD_SIGNATURE: 7,  # decrypt_error
     Reason.WEAK_KEY: 66,  # bad_certificate
+    Reason.REVOKED: 23,  # certificate_revoked
     Reason.CERTIFICATE_POLICY: 43,  # certificate_unknown
 }
 """The X509_V_ERR_* that OpenSSL turns into the alert; every other reason is 28, bad_certificate."""

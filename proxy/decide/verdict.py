@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from proxy.decide.facts import Certificate
+    from proxy.decide.peer.crl.evidence import Evidence
 
 
 class Reason(StrEnum):
@@ -26,6 +27,10 @@ class Reason(StrEnum):
     UNSUPPORTED_EXTENSION = "unsupported-extension"
     WEAK_KEY = "weak-key"
     CERTIFICATE_POLICY = "certificate-policy"
+    # Revocation
+    REVOKED = "revoked"
+    CRL_STALE = "crl-stale"
+    CRL_MISSING = "crl-missing"
     # The route's policy
     NAME_NOT_ALLOWED = "name-not-allowed"
     ISSUER_NOT_ALLOWED = "issuer-not-allowed"
@@ -67,13 +72,14 @@ class Refused:
 
     ``detail`` is for the operator only and never reaches a client. ``depth`` is the place in the chain that
     failed (0 is the leaf), where the chain was the cause. ``until`` is the Unix time in seconds up to which this
-    verdict holds if nothing but the clock changes.
+    verdict holds if nothing but the clock changes. ``revocation`` are the CRLs that a refusal for revocation rests on.
     """
 
     reason: Reason
     detail: str
     depth: int | None = None
     until: float = inf
+    revocation: tuple[Evidence, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +96,13 @@ class Admitted:
     """The permit that forwarding asks for; only the judges in ``decide`` make one.
 
     ``identity`` is None on a route that admits clients without a certificate. ``until`` is the Unix time in
-    seconds at which the permit ends by itself (the first ``notAfter`` of the chain, or a policy's end date).
+    seconds at which the permit ends by itself (the first ``notAfter`` of the chain, a policy's end date, or the end of
+    a CRL). ``revocation`` are the CRLs that do not list it.
     """
 
     identity: Identity | None
     until: float = inf
+    revocation: tuple[Evidence, ...] = ()
 
 
 Verdict = Admitted | Refused

@@ -58,6 +58,7 @@ class Collector(PrometheusCollector):
         yield from self._upstreams()
         yield from self._configuration()
         yield from self._certificates()
+        yield from self._crls()
         yield _counter("originward_log_dropped", "Log lines that found no room.", self._metrics.log_dropped())
 
     def _connections(self) -> Iterator[Metric]:
@@ -123,6 +124,18 @@ class Collector(PrometheusCollector):
         yield _ends("originward_certificate", "Server certificates", server, metrics.server_certificates)
         yield _ends("originward_anchor", "Trust anchors", anchor, metrics.anchors)
         yield _ends("originward_client_certificate", "Accepted client certificates", client, clients)
+
+    def _crls(self) -> Iterator[Metric]:
+        labels = ("bundle", "issuer", "source")
+        name = "originward_crl_next_update_seconds"
+        ends = GaugeMetricFamily(name, "CRLs: nextUpdate as a Unix time.", labels=labels)
+        entries = GaugeMetricFamily("originward_crl_entries", "Certificates that CRLs list.", labels=labels)
+        for crl in self._metrics.crls:
+            shown = tuple(map(text, crl.labels))
+            ends.add_metric(shown, crl.next_update)
+            entries.add_metric(shown, crl.entries)
+        yield ends
+        yield entries
 
 
 class Exposition:

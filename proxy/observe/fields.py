@@ -9,6 +9,7 @@ from math import floor
 from typing import Final
 
 from proxy.decide.facts import Certificate
+from proxy.decide.peer.crl.evidence import Evidence
 from proxy.observe.expiry import DAY
 
 MAX_SAN: Final = 20
@@ -31,6 +32,26 @@ def certificate_fields(cert: Certificate, now: float) -> dict[str, object]:
         "not_after": iso_time(cert.not_after),
         "days_left": floor((cert.not_after - now) / DAY),
     }
+
+
+def revocation_fields(evidence: tuple[Evidence, ...]) -> list[dict[str, object]] | None:
+    """Return the CRLs that a verdict rests on, with what they say; None where there are none."""
+    return [_crl_fields(one) for one in evidence] or None
+
+
+def _crl_fields(evidence: Evidence) -> dict[str, object]:
+    fields: dict[str, object] = {
+        "source": evidence.source,
+        "issuer": evidence.issuer,
+        "crl_number": None if evidence.number is None else str(evidence.number),
+        "delta_of": None if evidence.base is None else str(evidence.base),
+        "this_update": iso_time(evidence.this_update),
+        "next_update": iso_time(evidence.next_update),
+        "depth": evidence.depth,
+        "revoked_at": None if evidence.revoked_at is None else iso_time(evidence.revoked_at),
+        "revocation_reason": evidence.reason,
+    }
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 def serial_text(serial: int) -> str:

@@ -11,6 +11,7 @@ from bisect import bisect_left
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from math import inf
 from typing import TYPE_CHECKING, Final
 
 from proxy.decide.facts import Certificate
@@ -83,6 +84,15 @@ class Expiry:
     not_after: float
 
 
+@dataclass(frozen=True, slots=True)
+class CrlGauges:
+    """The CRLs of one bundle, issuer and source: the first nextUpdate in Unix seconds, and all their entries."""
+
+    labels: tuple[str, ...]
+    next_update: float
+    entries: int
+
+
 @dataclass(slots=True)
 class Metrics:
     """All counters of the process. ``log_dropped`` returns the lines that the log could not take."""
@@ -101,6 +111,7 @@ class Metrics:
     upstreams: dict[str, UpstreamMetrics] = field(default_factory=dict)
     server_certificates: tuple[Expiry, ...] = ()
     anchors: tuple[Expiry, ...] = ()
+    crls: tuple[CrlGauges, ...] = ()
     client_certificates: OrderedDict[str, Expiry] = field(default_factory=OrderedDict)
     _warnings: tuple[str, ...] = ()
     _loosened: set[str] = field(default_factory=set)
@@ -162,6 +173,7 @@ class Metrics:
         self._warnings = snapshot.warnings
         self.server_certificates = _server_certificates(snapshot)
         self.anchors = _anchors(snapshot)
+        self.crls = _crls(snapshot)
         for host in snapshot.hosts.hosts:
             self.handshakes.setdefault((host.name, "accepted"), 0)
             self.handshakes.setdefault((host.name, "refused"), 0)
@@ -185,3 +197,15 @@ def _anchors(snapshot: Snapshot) -> tuple[Expiry, ...]:
         for anchor in bundle.anchors
     )
     return tuple(dict.fromkeys(anchors))
+
+
+def _crls(snapshot: Snapshot) -> tuple[CrlGauges, ...]:
+    """Sum up the CRLs that count: a file may hold several of one issuer, and a series occurs once."""
+    gauges: dict[tuple[str, ...], CrlGauges] = {}
+    for bundle in snapshot.bundles.values():
+        for crl in bundle.revocation.crls.newest if bundle.revocation is not None else ():
+            labels = (bundle.name, crl.issuer, crl.source)
+            before = gauges.get(labels, CrlGauges(labels, inf, 0))
+            ends = min(before.next_update, crl.next_update)
+            gauges[labels] = CrlGauges(labels, ends, before.entries + len(crl))
+    return tuple(gauges.values())

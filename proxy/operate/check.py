@@ -8,10 +8,12 @@ from typing import Final
 
 from proxy.decide.facts import Certificate
 from proxy.decide.peer.chain import Bundle
+from proxy.decide.peer.crl.evidence import moment
+from proxy.decide.peer.crl.facts import Crl
+from proxy.decide.peer.crl.settings import Revocation
 from proxy.decide.request.route import Host, Route
 from proxy.decide.text import printable
 from proxy.snapshot.load import load
-from proxy.snapshot.material import moment
 from proxy.snapshot.model import Snapshot
 
 DAY: Final = 86400.0
@@ -106,6 +108,23 @@ def _bundle(bundle: Bundle, snapshot: Snapshot, now: float) -> Iterator[str]:
         yield _line(1, "require_eku", "a leaf without extended key usage is refused")
     for anchor in bundle.anchors:
         yield from _certificate("anchor", anchor, now)
+    if bundle.revocation is not None:
+        yield _line(1, "revocation", str(bundle.revocation))
+        for crl in bundle.revocation.crls.crls:
+            yield from _crl(crl, bundle.revocation, now)
+
+
+def _crl(crl: Crl, revocation: Revocation, now: float) -> Iterator[str]:
+    """Show a CRL: what it is, whom it is by, its entries and its dates."""
+    number = "without a number" if crl.number is None else str(crl.number)
+    kind = "CRL" if crl.base is None else f"delta CRL (of {crl.base})"
+    yield _line(1, "crl", printable(crl.source))
+    yield _line(1, "", f"{kind} {number} of {printable(crl.issuer)}; entries: {len(crl)}")
+    end = moment(crl.next_update)
+    until = f"until {end}" if now <= crl.next_update else f"OUT OF DATE since {end}"
+    replaced = "" if crl in revocation.crls.newest else "; replaced by a newer one"
+    signer = "" if revocation.crls.is_checked(crl) else "; by an intermediate: its signature is checked with a chain"
+    yield _line(1, "", f"from {moment(crl.this_update)} {until}{replaced}{signer}")
 
 
 def _certificate(label: str, cert: Certificate, now: float) -> Iterator[str]:

@@ -40,7 +40,7 @@ EXAMPLE_CLIENT: Final = b"192.0.2.1"
 
 _ALERTS: Final[Mapping[int, str]] = {
     7: "decrypt_error", 9: "bad_certificate", 10: "certificate_expired", 20: "unknown_ca", 22: "unknown_ca",
-    26: "unsupported_certificate", 66: "bad_certificate",
+    23: "certificate_revoked", 26: "unsupported_certificate", 66: "bad_certificate",
 }  # fmt: skip
 
 

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, Strict, ValidationInfo, field_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError, ValidationError
 
+from proxy.decide.peer.crl.settings import Check
 from proxy.decide.peer.policy.rule import Rule
 from proxy.decide.peer.policy.rules import RULES
 from proxy.decide.request.route import ClientCertificate
@@ -22,8 +23,10 @@ from proxy.snapshot.address import Address
 from proxy.snapshot.fields import (
     AdminAddress,
     Count,
+    CrlSource,
     Duration,
     FilePath,
+    Grace,
     HostName,
     List,
     ListenAddress,
@@ -62,11 +65,38 @@ class ListenConfig(_Model):
     address: ListenAddress
 
 
+class CrlConfig(_Model):
+    """A bundle's CRLs: where they are, who else signs them, and what happens without one that is up to date.
+
+    ``when_stale`` is in seconds after nextUpdate: 0 is deny, infinity is allow.
+    """
+
+    sources: Some[CrlSource]
+    issuers: List[FilePath] = ()
+    when_stale: Grace = 0.0
+    when_missing: Literal["deny", "allow"] = "deny"
+
+
+class RevocationConfig(_Model):
+    """Which certificates of a chain are looked up, and where."""
+
+    check: Annotated[Check, Strict(False)] = Check.CHAIN
+    crl: Annotated[CrlConfig | None, Field(validate_default=True)] = None
+
+    @field_validator("crl")
+    @classmethod
+    def _something_to_check(cls, value: CrlConfig | None, info: ValidationInfo) -> CrlConfig | None:
+        if value is None and info.data.get("check") is not Check.NONE:
+            raise ValueError("crl is missing: name the sources of the CRLs, or set check: none")
+        return value
+
+
 class TrustConfig(_Model):
     """One named bundle: where its anchors are, and what it asks of every chain to them."""
 
     anchors: Some[FilePath]
     require_eku: bool = False
+    revocation: RevocationConfig | None = None
 
 
 class UpstreamConfig(_Model):

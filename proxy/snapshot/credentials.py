@@ -23,12 +23,14 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from proxy.decide.facts import Certificate, MalformedCertificateError, read_certificate
+from proxy.decide.peer.crl.facts import Crl, MalformedCrlError, read_crl
 
 PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 
 _BEGIN: Final = b"-----BEGIN "
 _DASHES: Final = b"-----"
 _CERTIFICATE: Final = frozenset({"CERTIFICATE", "X509 CERTIFICATE"})
+_CRL: Final = frozenset({"X509 CRL"})
 
 
 class CredentialError(ValueError):
@@ -43,7 +45,7 @@ def read_certificates(data: bytes, *, beside_key: bool = False) -> tuple[Certifi
     """
     if not data.strip():
         raise CredentialError("the file is empty; a CA or certificate file holds at least one certificate")
-    ders = list(_pem_certificates(data, beside_key)) if _BEGIN in data else [data]
+    ders = list(_pem_blocks(data, _CERTIFICATE, beside_key=beside_key)) if _BEGIN in data else [data]
     if not ders:
         raise CredentialError("the file holds no certificate")
     certificates = []
@@ -56,17 +58,35 @@ def read_certificates(data: bytes, *, beside_key: bool = False) -> tuple[Certifi
     return tuple(certificates)
 
 
-def _pem_certificates(data: bytes, beside_key: bool) -> Iterator[bytes]:
+def read_crls(data: bytes, source: str) -> tuple[Crl, ...]:
+    """Read the CRLs of a PEM file, or the one of a DER file, in their order; there is at least one.
+
+    Raises CredentialError for anything else that is found, and for any CRL that cannot be used.
+    """
+    if not data.strip():
+        raise CredentialError("the file is empty; a CRL file holds at least one CRL")
+    ders = list(_pem_blocks(data, _CRL)) if _BEGIN in data else [data]
+    crls = []
+    for number, der in enumerate(ders, 1):
+        try:
+            crls.append(read_crl(der, source))
+        except MalformedCrlError as fault:
+            what = f"CRL {number} of {len(ders)}" if _BEGIN in data else "neither PEM nor one DER CRL"
+            raise CredentialError(f"{what}: {fault}") from fault
+    return tuple(crls)
+
+
+def _pem_blocks(data: bytes, wanted: frozenset[str], *, beside_key: bool = False) -> Iterator[bytes]:
     for number, piece in enumerate(data.split(_BEGIN)[1:], 1):
         label_octets, _, rest = piece.partition(_DASHES)
         label = label_octets.decode("ascii", "backslashreplace")
         body, end, _ = rest.partition(b"-----END " + label_octets + _DASHES)
         if not end:
             raise CredentialError(f"PEM block {number} (BEGIN {label:.40}) has no END line; the file is cut off")
-        if label in _CERTIFICATE:
+        if label in wanted:
             yield _decode(body, number)
         elif not (beside_key and label.endswith(("PRIVATE KEY", "PARAMETERS"))):
-            raise CredentialError(f"PEM block {number} is a {label:.40}; only CERTIFICATE belongs here")
+            raise CredentialError(f"PEM block {number} is a {label:.40}; only {min(wanted)} belongs here")
 
 
 def _decode(body: bytes, number: int) -> bytes:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from ipaddress import ip_address
+from math import inf
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Final, TypeVar
@@ -19,6 +20,7 @@ from proxy.decide.units import parse_duration, parse_size
 from proxy.snapshot.address import Address, parse_listen, parse_server
 
 OFF: Final = "off"
+_GRACES: Final[Mapping[str, float]] = {"deny": 0.0, "allow": inf}
 MAX_RATE: Final = 100_000
 """Handshakes a second: more than a machine can do; a larger number is a slip."""
 
@@ -47,6 +49,22 @@ def _path(value: object, info: ValidationInfo) -> Path:
     if not text:
         raise ValueError("expected the path of a file or folder")
     return _base(info) / text
+
+
+def _crl_source(value: object, info: ValidationInfo) -> Path:
+    """Take a path. What looks like another kind of source is an error, not the name of a file that is missing."""
+    if isinstance(value, str) and ("://" in value or value == "cdp"):
+        raise ValueError(f"{value!a} is no file: CRLs are read from files and folders")
+    return _path(value, info)
+
+
+def _grace(value: object) -> float:
+    if not isinstance(value, str) or value not in _GRACES:
+        try:
+            return parse_duration(value)  # type: ignore[arg-type]  # it takes any object
+        except ValueError as fault:
+            raise ValueError("expected deny, allow, or how long an outdated CRL still counts, such as 6h") from fault
+    return _GRACES[value]
 
 
 def _server(value: object, info: ValidationInfo) -> Address:
@@ -145,6 +163,8 @@ Duration = Annotated[float, BeforeValidator(parse_duration)]
 Size = Annotated[int, BeforeValidator(parse_size)]
 Rate = Annotated[float | None, PlainValidator(_rate)]
 FilePath = Annotated[Path, PlainValidator(_path)]
+CrlSource = Annotated[Path, PlainValidator(_crl_source)]
+Grace = Annotated[float, PlainValidator(_grace)]
 LogTarget = Annotated[Path | None, PlainValidator(_log_target)]
 ListenAddress = Annotated[Address, PlainValidator(_text(parse_listen))]
 AdminAddress = Annotated[Address | None, PlainValidator(_text(_admin))]

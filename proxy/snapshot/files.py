@@ -14,7 +14,11 @@ MAX_CREDENTIAL: Final = 16 << 20
 MAX_FOLDER: Final = 10_000
 """Anchors of one folder: a fleet with a CA for each customer; more is a wrong path, such as a mail spool."""
 
+MAX_CRL: Final = 256 << 20
+"""Octets of a file of CRLs: one with a million entries takes 35 to 42 MB."""
+
 SUFFIXES: Final = frozenset({".pem", ".crt", ".cer", ".der"})
+CRL_SUFFIXES: Final = frozenset({".crl", ".pem", ".der"})
 
 
 class FileError(Exception):
@@ -69,7 +73,12 @@ def _shared(status: os.stat_result) -> bool:
 
 
 def certificates_in(path: Path) -> tuple[Path, ...]:
-    """List the certificate files that ``path`` stands for: itself, or a folder's, in the order of their names.
+    """List the certificate files that ``path`` stands for: itself, or a folder's. Raises FileError."""
+    return files_in(path, SUFFIXES, "CA")
+
+
+def files_in(path: Path, suffixes: frozenset[str], what: str) -> tuple[Path, ...]:
+    """List the files that ``path`` stands for: itself, or those of a folder, in the order of their names.
 
     Names that start with a dot are passed over, so that a mounted Kubernetes secret shows each file once.
     Raises FileError where there are none, or too many.
@@ -77,18 +86,18 @@ def certificates_in(path: Path) -> tuple[Path, ...]:
     if not os.path.isdir(path):  # noqa: PTH112 - Path.is_dir raises on a folder that may not be entered
         return (path,)
     try:
-        names = sorted(name for name in os.listdir(path) if _is_certificate(name))  # noqa: PTH208 - names are enough
+        names = sorted(name for name in os.listdir(path) if _has_suffix(name, suffixes))  # noqa: PTH208 - names are enough
     except OSError as fault:
         raise FileError(path, _words(fault)) from fault
     if not names:
-        raise FileError(path, f"is a folder without any {', '.join(sorted(SUFFIXES))} file; put the CA files there")
+        raise FileError(path, f"is a folder without any {', '.join(sorted(suffixes))} file; put the {what} files there")
     if len(names) > MAX_FOLDER:
         raise FileError(path, f"is a folder with more than {MAX_FOLDER} certificate files; is it the right one?")
     return tuple(path / name for name in names)
 
 
-def _is_certificate(name: str) -> bool:
-    return not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES
+def _has_suffix(name: str, suffixes: frozenset[str]) -> bool:
+    return not name.startswith(".") and Path(name).suffix.lower() in suffixes
 
 
 def _kind(mode: int) -> str:

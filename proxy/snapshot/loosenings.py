@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from math import inf
 
+from proxy.decide.peer.crl.settings import Check
 from proxy.decide.request.route import ClientCertificate
-from proxy.snapshot.config import Config, HostConfig
+from proxy.snapshot.config import Config, HostConfig, RevocationConfig
 from proxy.snapshot.document import Document
 from proxy.snapshot.problems import KeyPath, Problem
 
@@ -15,11 +17,29 @@ def find_loosenings(document: Document, config: Config) -> Iterator[Problem]:
     if config.admin.address is not None and not config.admin.address.is_loopback:
         message = f"{config.admin.address} is not on loopback, and the admin page asks nobody who they are"
         yield document.problem(("admin", "address"), message)
+    for name, trust in config.trust.items():
+        if trust.revocation is not None:
+            yield from _of_revocation(document, trust.revocation, ("trust", name, "revocation"))
     for place, host in enumerate(config.hosts):
         yield from _of_host(document, host, ("hosts", place))
     routes = [route for host in config.hosts for route in host.routes]
     yield from _unused(document, "trust", config.trust, {route.trust for route in routes})
     yield from _unused(document, "upstreams", config.upstreams, {route.upstream for route in routes})
+
+
+def _of_revocation(document: Document, revocation: RevocationConfig, at: KeyPath) -> Iterator[Problem]:
+    if revocation.check is Check.NONE:
+        yield document.problem((*at, "check"), "revoked certificates are admitted (check: none)")
+        return
+    if revocation.check is Check.LEAF:
+        yield document.problem((*at, "check"), "clients of a revoked intermediate are admitted (check: leaf)")
+    crl = revocation.crl
+    if crl is not None and crl.when_stale:
+        how_long = "however old it is" if crl.when_stale == inf else f"for {crl.when_stale:.0f} s"
+        yield document.problem((*at, "crl", "when_stale"), f"a CRL counts beyond its nextUpdate, {how_long}")
+    if crl is not None and crl.when_missing == "allow":
+        message = "certificates that no CRL speaks of are admitted (when_missing: allow)"
+        yield document.problem((*at, "crl", "when_missing"), message)
 
 
 def _of_host(document: Document, host: HostConfig, at: KeyPath) -> Iterator[Problem]:

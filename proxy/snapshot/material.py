@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 
 from cryptography.x509.oid import ExtendedKeyUsageOID
@@ -12,6 +11,7 @@ from OpenSSL import crypto
 
 from proxy.decide.facts import Certificate
 from proxy.decide.peer.chain import Bundle, check_keys
+from proxy.decide.peer.crl.evidence import moment
 from proxy.snapshot.config import CertificateConfig, HostConfig, TrustConfig
 from proxy.snapshot.credentials import (
     CredentialError,
@@ -23,6 +23,7 @@ from proxy.snapshot.credentials import (
     read_certificates,
     read_private_key,
 )
+from proxy.snapshot.crls import read_revocation
 from proxy.snapshot.document import Document
 from proxy.snapshot.fields import is_address
 from proxy.snapshot.files import MAX_CREDENTIAL, Contents, FileError, certificates_in, read
@@ -55,12 +56,14 @@ class Material:
         before = len(self.problems)
         for place, path in enumerate(trust.anchors):
             found.extend(self._anchors(path, ("trust", name, "anchors", place)))
+        anchors = distinct(found)
+        revocation = read_revocation(trust.revocation, ("trust", name, "revocation"), anchors, self, self._now)
         if len(self.problems) > before:
             return None
         try:
-            return Bundle(name, distinct(found), trust.require_eku)
+            return Bundle(name, anchors, trust.require_eku, revocation)
         except crypto.Error:
-            self._problem(("trust", name), "OpenSSL cannot read one of the anchors")
+            self.problem(("trust", name), "OpenSSL cannot read one of the anchors")
             return None
 
     def credential(self, host: HostConfig, at: KeyPath) -> Credential | None:
@@ -72,7 +75,7 @@ class Material:
             return None
         if not matches(key, chain[0]):
             message = f"the key in {host.certificate.key} does not belong to the certificate of {chain[0].subject}"
-            self._problem((*place, "key"), message)
+            self.problem((*place, "key"), message)
             return None
         self.warnings.extend(self._problem_of((*place, "chain"), text) for text in self._worries(chain[0], host))
         return Credential(chain, key)
@@ -84,53 +87,55 @@ class Material:
             self._unreadable(at, fault)
             return
         for file in files:
-            for anchor in self._certificates(file, at):
+            for anchor in self.certificates(file, at):
                 unfit = anchor_fault(anchor)
                 if unfit is not None:
-                    self._problem(at, f"{file}: {anchor.subject} is no anchor: {unfit}")
+                    self.problem(at, f"{file}: {anchor.subject} is no anchor: {unfit}")
                 self._worry_about_anchor(anchor, file, at)
                 yield anchor
 
     def _worry_about_anchor(self, anchor: Certificate, file: Path, at: KeyPath) -> None:
         dates = _out_of_date(anchor, self._now)
         if dates is not None:
-            self._warn(at, f"{file}: anchor {anchor.subject} {dates}; it admits nobody")
+            self.warn(at, f"{file}: anchor {anchor.subject} {dates}; it admits nobody")
         weak = check_keys((anchor,))
         if weak is not None:
-            self._warn(at, f"{file}: {weak.detail}; it admits nobody")
+            self.warn(at, f"{file}: {weak.detail}; it admits nobody")
 
     def _chain(self, config: CertificateConfig, at: KeyPath) -> tuple[Certificate, ...] | None:
-        chain = self._certificates(config.chain, at, beside_key=True)
+        chain = self.certificates(config.chain, at, beside_key=True)
         fault = chain_fault(chain)
         if fault is not None:
-            self._problem(at, f"{config.chain}: {fault}")
+            self.problem(at, f"{config.chain}: {fault}")
         return chain if chain and fault is None else None
 
-    def _certificates(self, path: Path, at: KeyPath, *, beside_key: bool = False) -> tuple[Certificate, ...]:
-        contents = self._read(path, at)
+    def certificates(self, path: Path, at: KeyPath, *, beside_key: bool = False) -> tuple[Certificate, ...]:
+        """Read a file of certificates that the key path ``at`` names; none go with a problem."""
+        contents = self.read(path, at)
         if contents is None:
             return ()
         try:
             return read_certificates(contents.data, beside_key=beside_key)
         except CredentialError as fault:
-            self._problem(at, f"{path}: {fault}")
+            self.problem(at, f"{path}: {fault}")
             return ()
 
     def _key(self, path: Path, at: KeyPath) -> PrivateKey | None:
-        contents = self._read(path, at)
+        contents = self.read(path, at)
         if contents is None:
             return None
         if contents.shared:
-            self._warn(at, f"the private key {path} can be read by others (its group or everybody); chmod 600 it")
+            self.warn(at, f"the private key {path} can be read by others (its group or everybody); chmod 600 it")
         try:
             return read_private_key(contents.data)
         except CredentialError as fault:
-            self._problem(at, f"{path}: {fault}")
+            self.problem(at, f"{path}: {fault}")
             return None
 
-    def _read(self, path: Path, at: KeyPath) -> Contents | None:
+    def read(self, path: Path, at: KeyPath, limit: int = MAX_CREDENTIAL) -> Contents | None:
+        """Read a file of ``limit`` octets at most that the key path ``at`` names; None goes with a problem."""
         try:
-            contents = read(path, MAX_CREDENTIAL)
+            contents = read(path, limit)
         except FileError as fault:
             self._unreadable(at, fault)
             return None
@@ -140,7 +145,7 @@ class Material:
     def _unreadable(self, at: KeyPath, fault: FileError) -> None:
         missing = isinstance(fault.__cause__, FileNotFoundError)
         hint = " (relative paths start from the configuration file's folder)" if missing else ""
-        self._problem(at, f"{fault}{hint}")
+        self.problem(at, f"{fault}{hint}")
 
     def _worries(self, leaf: Certificate, host: HostConfig) -> Iterator[str]:
         dates = _out_of_date(leaf, self._now)
@@ -152,10 +157,12 @@ class Material:
         if bare:
             yield f"the certificate of {leaf.subject} does not cover {', '.join(bare)}; clients will refuse it there"
 
-    def _problem(self, at: KeyPath, message: str) -> None:
+    def problem(self, at: KeyPath, message: str) -> None:
+        """Note what is wrong at a key path."""
         self.problems.append(self._problem_of(at, message))
 
-    def _warn(self, at: KeyPath, message: str) -> None:
+    def warn(self, at: KeyPath, message: str) -> None:
+        """Note what is worrying at a key path."""
         self.warnings.append(self._problem_of(at, message))
 
     def _problem_of(self, at: KeyPath, message: str) -> Problem:
@@ -174,8 +181,3 @@ def _covers(leaf: Certificate, name: str) -> bool:
         return name.strip("[]") in map(str, leaf.san_ip)
     known = {san.lower().removesuffix(".") for san in leaf.san_dns}
     return name in known or "*." + name.partition(".")[2] in known
-
-
-def moment(unix: float) -> str:
-    """Write a Unix time for people: ``2027-03-31 12:00 UTC``."""
-    return datetime.fromtimestamp(unix, UTC).strftime("%Y-%m-%d %H:%M UTC")

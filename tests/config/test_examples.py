@@ -14,7 +14,7 @@ from proxy.operate.check import check
 from proxy.operate.demo.pki import Credential
 from proxy.snapshot.load import load
 from tests.support.certificates import DAY, NOW, Issued, make_ca, make_leaf, name
-from tests.support.furnish import furnish
+from tests.support.furnish import crl_of_ca, furnish, write
 from tests.support.harness import ProxyProcess, RawOrigin, TlsClient, running
 
 FOLDER = Path(__file__).parents[2] / "config"
@@ -22,6 +22,7 @@ WARNINGS = {
     "minimal.yaml": [],
     "cdn.yaml": [],
     "policy.yaml": [],
+    "revocation.yaml": [],
     "routes.yaml": ["anybody reaches", "a client without a certificate reaches", "anybody reaches"],
     "sidecar.yaml": ["SNI is missing or unknown", "anybody reaches"],
 }
@@ -70,6 +71,7 @@ def test_the_policy_example_has_every_rule() -> None:
 REQUESTS: dict[str, list[tuple[str | None, str, int]]] = {
     "minimal.yaml": [("clients", "origin.example.com/", 200)],
     "cdn.yaml": [("cdn", "origin.example.com/a?b=c", 200)],
+    "revocation.yaml": [("cdn", "origin.example.com/", 200)],
     "policy.yaml": [
         ("partners", "origin.example.com/names/", 200),
         ("partners", "origin.example.com/subjects/", 200),
@@ -105,10 +107,11 @@ def _on_this_machine(config: Path, origin_port: int) -> None:
     config.write_text(text + '\nadmin: {address: "127.0.0.1:0"}\n')
 
 
-def _client(anchor: Issued) -> Credential:
-    """Make a client that satisfies every policy of the examples, but for the pins."""
+def _client(anchor: Issued, folder: Path) -> Credential:
+    """Make a client that satisfies every policy of the examples, but for the pins; its CA has a CRL."""
     now = time.time()
     issuer = make_ca("Partner Issuing CA", anchor, path_length=0)
+    write(folder / "crl" / "cdn" / "issuing.crl", crl_of_ca(issuer))
     leaf = make_leaf(
         issuer,
         subject=name("edge", organization="Partner", units=["Edge"]),
@@ -126,7 +129,7 @@ def _client(anchor: Issued) -> Credential:
 def test_an_example_runs_and_admits_whom_it_says(example: str, tmp_path: Path) -> None:
     """Started with files as it names them, asked over TLS, and stopped in good order."""
     config = Path(shutil.copy(FOLDER / example, tmp_path))
-    clients = {bundle: _client(anchor) for bundle, anchor in furnish(config).bundles.items()}
+    clients = {bundle: _client(anchor, tmp_path) for bundle, anchor in furnish(config).bundles.items()}
     with RawOrigin() as origin:
         _on_this_machine(config, origin.port)
         with running(config) as proxy:

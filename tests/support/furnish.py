@@ -10,9 +10,13 @@ import yaml
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from tests.support.certificates import DAY, NOW, SERVER, Issued, make_ca, make_leaf
+from tests.support.crls import make_crl
 
 LONG = {"not_before": NOW - 1000 * DAY, "not_after": NOW + 1000 * DAY}
 """Valid at the tests' own time and at the clock's."""
+
+CRL_FOLDERS = frozenset({"crl/cdn/"})
+"""Folders of CRLs that examples name."""
 
 
 @dataclass(frozen=True)
@@ -36,11 +40,19 @@ def furnish(config: Path) -> Furnished:
         for anchor in trust["anchors"]:
             file = anchor + "ca.pem" if anchor.endswith("/") else anchor
             write(config.parent / file, pem(bundles[name]))
+        for source in trust.get("revocation", {}).get("crl", {}).get("sources", ()):
+            if source in CRL_FOLDERS:
+                write(config.parent / source / "ca.crl", crl_of_ca(bundles[name]))
     for host in document["hosts"]:
         leaf = make_leaf(server_ca, host["names"][0], dns=host["names"], eku=SERVER, **LONG)
         write(config.parent / host["certificate"]["chain"], pem(leaf) + pem(server_ca))
         write(config.parent / host["certificate"]["key"], key_pem(leaf))
     return Furnished(bundles, server_ca)
+
+
+def crl_of_ca(issuer: Issued) -> bytes:
+    """Make a CRL that lists nobody, up to date at the tests' own time and at the clock's."""
+    return make_crl(issuer, this_update=LONG["not_before"], next_update=LONG["not_after"])
 
 
 def pem(issued: Issued) -> bytes:

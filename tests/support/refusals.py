@@ -72,6 +72,10 @@ def _of_cdn(site: Site, to: To, **leaf: Any) -> TlsClient:
     return _plain(site, to, site.cdn.issue(Leaf(subject="edge", **{"dns": ("other.example",), **leaf})))
 
 
+def _revoked(site: Site, to: To) -> TlsClient:
+    return _plain(site, to, next(site.revoked))
+
+
 def _of_rogue(site: Site, to: To) -> TlsClient:
     return _plain(site, to, site.rogue.issue(Leaf(subject="rogue")))
 
@@ -226,6 +230,9 @@ CASES: Final[Mapping[Reason, tuple[Case, ...]]] = {
     Reason.UNSUPPORTED_EXTENSION: (
         Case("critical", "required", partial(_of_cdn, extra=(UNKNOWN_CRITICAL,)), _OTHER, "critical"),
     ),
+    Reason.REVOKED: (Case("listed", "listed", _revoked, ("certificate_revoked",) * 2, "says CRL 7 of CN=CDN CA"),),
+    Reason.CRL_STALE: (Case("outdated", "outdated", _of_cdn, _BAD, "CRL 3 of CN=CDN CA"),),
+    Reason.CRL_MISSING: (Case("unlisted", "unlisted", _of_cdn, _BAD, "no CRL of CN=CDN CA speaks of serial"),),
     Reason.WEAK_KEY: (
         Case("RSA 1024", "required", _small_rsa, _BAD, "key too"),
         Case("SHA-1", "required", _sha1, _BAD, ""),

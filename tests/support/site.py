@@ -6,12 +6,15 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
 import yaml
 
 from proxy.operate.demo.pki import SERVER, Authority, Credential, Leaf, PrivateKey
+from tests.support.certificates import DAY
+from tests.support.crls import make_crl
 from tests.support.harness import ProxyProcess, RawOrigin, Seen, running
 
 ZONE: Final = "origin.test"
@@ -22,7 +25,8 @@ TLS: Final = {"chain": "tls/chain.pem", "key": "tls/key.pem"}
 class Site:
     """A running proxy with the authorities that its bundles anchor.
 
-    ``issuing`` is two steps below ``cdn``; ``rogue`` and ``system`` are in none of the bundles.
+    ``issuing`` is two steps below ``cdn``; ``rogue`` and ``system`` are in none of the bundles. ``revoked`` gives
+    clients that the CRL of bundle ``listed`` lists, a new one each time, or their refusals would be folded.
     """
 
     folder: Path
@@ -33,6 +37,7 @@ class Site:
     partners: Authority
     rogue: Authority
     system: Authority
+    revoked: Iterator[Credential]
     _addresses: Iterator[int] = field(default_factory=lambda: itertools.count(2))
 
     def address(self) -> str:
@@ -91,6 +96,9 @@ HOSTS: Final[Mapping[str, Sequence[Mapping[str, Any]]]] = {
     "chain": (required(max_chain=2),),
     "headers": ({**required(), "identity_headers": ["rfc9440", "xfcc", "nginx", "alb"]},),
     "rsa": (required(),),
+    "listed": (required("listed"),),
+    "outdated": (required("outdated"),),
+    "unlisted": (required("unlisted"),),
 }
 """Each with names below ``ZONE``, so that a test names its host by the promise that it tests."""
 
@@ -134,6 +142,20 @@ def small_site(
     return write_config(folder, document(origin_port, [only], **sections)), cdn
 
 
+def write_crls(folder: Path, cdn: Authority, revoked: Sequence[Credential]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Write the CRLs of the bundles that look at them; yield each bundle's name and its revocation settings."""
+    now = datetime.now(UTC).timestamp()
+    listing = {credential.certificate.serial_number: 1 for credential in revoked}
+    crls = {
+        "listed": make_crl(cdn, listing, number=7, this_update=now - DAY),
+        "outdated": make_crl(cdn, number=3, this_update=now - 3 * DAY, next_update=now - DAY),
+        "unlisted": make_crl(Authority.root("Another CA"), this_update=now - DAY),
+    }
+    for name, crl in crls.items():
+        (folder / f"{name}.crl").write_bytes(crl)
+        yield name, {"check": "leaf", "crl": {"sources": [f"{name}.crl"]}}
+
+
 @contextmanager
 def large_site(folder: Path, rsa: PrivateKey, issuing: Authority, cdn: Authority) -> Iterator[Site]:
     """Run a proxy with all of ``HOSTS``; ``rsa`` is the key of the host of that name, ``issuing`` is below ``cdn``."""
@@ -144,6 +166,8 @@ def large_site(folder: Path, rsa: PrivateKey, issuing: Authority, cdn: Authority
     write_server(folder / "rsa", rsa)
     bundles: dict[str, Any] = {name: {"anchors": [f"{name}.pem"]} for name in ("cdn", "partners", "issuing")}
     bundles["strict"] = {"anchors": ["cdn.pem"], "require_eku": True}
+    revoked = [cdn.issue(Leaf(subject="revoked")) for _ in range(4)]
+    bundles |= {name: {"anchors": ["cdn.pem"], "revocation": lists} for name, lists in write_crls(folder, cdn, revoked)}
     files = {"rsa": {"chain": "rsa/chain.pem", "key": "rsa/key.pem"}}
     hosts = [
         {"names": [host(name)], "certificate": files.get(name, TLS), "routes": list(routes)}
@@ -152,4 +176,4 @@ def large_site(folder: Path, rsa: PrivateKey, issuing: Authority, cdn: Authority
     with RawOrigin() as origin:
         config = write_config(folder, document(origin.port, hosts, trust=bundles))
         with running(config) as proxy:
-            yield Site(folder, proxy, origin, cdn, issuing, partners, rogue, system)
+            yield Site(folder, proxy, origin, cdn, issuing, partners, rogue, system, iter(revoked))

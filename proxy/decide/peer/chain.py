@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from cryptography.hazmat.bindings.openssl.binding import Binding
 from cryptography.x509.oid import ExtendedKeyUsageOID
@@ -20,6 +20,9 @@ from proxy.decide.peer.certificate_policies import check_certificate_policies
 from proxy.decide.peer.x509_errors import MAX_SUBJECT, refusal_of
 from proxy.decide.text import printable
 from proxy.decide.verdict import Reason, Refused
+
+if TYPE_CHECKING:
+    from proxy.decide.peer.crl.settings import Revocation
 
 _lib: Final[Any] = Binding().lib
 
@@ -58,11 +61,15 @@ class Peer:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Bundle:
-    """A named trust bundle: its anchors (roots or intermediates), and what it asks of every chain."""
+    """A named trust bundle: its anchors (roots or intermediates), and what it asks of every chain.
+
+    Without ``revocation`` nobody asks whether a certificate was revoked.
+    """
 
     name: str
     anchors: tuple[Certificate, ...]
     require_eku: bool = False
+    revocation: Revocation | None = None
     _x509: tuple[crypto.X509, ...] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:

@@ -26,6 +26,7 @@ REASON_BY_X509_ERROR: Final[dict[int, Reason]] = {
     20: Reason.UNTRUSTED_ISSUER,  # unable to get local issuer certificate
     21: Reason.UNTRUSTED_ISSUER,  # unable to verify the first certificate
     22: Reason.CHAIN_TOO_LONG,
+    23: Reason.REVOKED,
     24: Reason.UNTRUSTED_ISSUER,  # the issuer has no public key
     25: Reason.CHAIN_TOO_LONG,  # path length constraint
     26: Reason.WRONG_PURPOSE,

@@ -45,7 +45,7 @@ def tight(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     with RawOrigin() as origin:
         config, cdn = small_site(folder, origin.port, limits=limits)
         with running(config) as proxy:
-            yield Site(folder, proxy, origin, cdn, cdn, cdn, cdn, cdn)
+            yield Site(folder, proxy, origin, cdn, cdn, cdn, cdn, cdn, iter(()))
 
 
 def raw(site: Site, address: str, said: bytes = b"") -> socket.socket:

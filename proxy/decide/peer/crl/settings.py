@@ -1,0 +1,40 @@
+"""Settings: what a bundle asks of revocation, and what it has to judge it by."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from proxy.decide.facts import Certificate
+from proxy.decide.peer.crl.store import CrlStore
+
+
+class Check(StrEnum):
+    """Which certificates of a chain are looked up; the anchor is not, for nobody stands above it."""
+
+    CHAIN = "chain"
+    LEAF = "leaf"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Revocation:
+    """How a bundle's chains are checked against its CRLs.
+
+    ``issuers`` are certificates that may have signed CRLs and that clients do not send. ``grace`` is how long in
+    seconds a CRL still counts after its nextUpdate: 0 refuses at once, infinity never does. ``allow_missing``
+    admits a certificate that no CRL speaks of.
+    """
+
+    check: Check
+    crls: CrlStore
+    issuers: tuple[Certificate, ...] = ()
+    grace: float = 0.0
+    allow_missing: bool = False
+
+    def __str__(self) -> str:
+        """Say what is checked and which way the defaults fall, as the configuration does."""
+        stale = {0.0: "deny", float("inf"): "allow"}.get(self.grace, f"{self.grace:.0f} s of grace")
+        missing = "allow" if self.allow_missing else "deny"
+        count = f"{len(self.crls)} CRL{'s' * (len(self.crls) != 1)}"
+        return f"check {self.check}, {count}; when stale: {stale}; when missing: {missing}"

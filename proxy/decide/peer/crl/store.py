@@ -1,0 +1,80 @@
+"""The store: all CRLs of a bundle, by who issued them, and which of them were signed by whom."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from proxy.decide.facts import Certificate
+from proxy.decide.peer.crl.facts import Crl
+from proxy.decide.peer.crl.names import NameKey
+from proxy.decide.peer.crl.verify import check_signer
+
+MAX_CHECKED: Final = 4096
+"""Pairs of a CRL and a possible signer whose signature check is remembered, 100 µs each; the oldest goes first."""
+
+SKEW: Final = 300.0
+"""Seconds by which a CA's clock may be ahead of ours before its CRL counts as one of the future."""
+
+
+class CrlStore:
+    """Finds CRLs by their issuer; ``crls`` are all of them, complete ones and deltas."""
+
+    def __init__(self, crls: Iterable[Crl] = ()) -> None:
+        self.crls: tuple[Crl, ...] = tuple(crls)
+        self._complete: dict[NameKey, list[Crl]] = {}
+        self._deltas: dict[NameKey, list[Crl]] = {}
+        self._checked: dict[tuple[Crl, bytes], str | None] = {}
+        for crl in sorted(self.crls, key=_rank, reverse=True):
+            table = self._complete if crl.base is None else self._deltas
+            table.setdefault(crl.issuer_key, []).append(crl)
+
+    def __len__(self) -> int:
+        return len(self.crls)
+
+    def of(self, issuer: NameKey) -> Iterable[Crl]:
+        """Return the complete CRLs of an issuer, the newest first."""
+        return self._complete.get(issuer, ())
+
+    def deltas_of(self, crl: Crl) -> Iterable[Crl]:
+        """Return the delta CRLs that can be laid over ``crl``, the newest first (RFC 5280, section 5.2.4)."""
+        if crl.number is None:
+            return
+        for delta in self._deltas.get(crl.issuer_key, ()):
+            same = delta.scope == crl.scope and delta.authority_key == crl.authority_key
+            if same and delta.base is not None and delta.number is not None and delta.base <= crl.number < delta.number:
+                yield delta
+
+    @property
+    def newest(self) -> tuple[Crl, ...]:
+        """The CRLs that no newer one of the same key, scope and kind replaces."""
+        kinds: dict[tuple[object, ...], Crl] = {}
+        for crl in sorted(self.crls, key=_rank, reverse=True):
+            kinds.setdefault((crl.issuer_key, crl.authority_key, crl.scope, crl.base is None), crl)
+        return tuple(crl for crl in self.crls if crl in kinds.values())
+
+    def starts_after(self, now: float) -> float:
+        """Return when the first CRL of the future starts to count, in Unix seconds; infinity where there is none."""
+        return min((crl.this_update - SKEW for crl in self.crls if is_future(crl, now)), default=float("inf"))
+
+    def is_checked(self, crl: Crl) -> bool:
+        """Tell whether a certificate is known that has issued ``crl``."""
+        return any(known is crl and fault is None for (known, _), fault in self._checked.items())
+
+    def fault_of(self, crl: Crl, signer: Certificate) -> str | None:
+        """Say why ``signer`` cannot have issued ``crl``, None where it has; a signature is checked once."""
+        key = (crl, signer.der)
+        if key not in self._checked:
+            if len(self._checked) >= MAX_CHECKED:
+                del self._checked[next(iter(self._checked))]
+            self._checked[key] = check_signer(crl, signer)
+        return self._checked[key]
+
+
+def is_future(crl: Crl, now: float) -> bool:
+    """Tell whether a CRL does not count yet at Unix time ``now``."""
+    return now < crl.this_update - SKEW
+
+
+def _rank(crl: Crl) -> tuple[int, float]:
+    return (-1 if crl.number is None else crl.number, crl.this_update)

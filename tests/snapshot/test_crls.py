@@ -1,0 +1,176 @@
+"""CRL files: what is read, what is refused at the key that names it, and what is warned of."""
+
+from __future__ import annotations
+
+from base64 import encodebytes
+from pathlib import Path
+
+import pytest
+
+from proxy.decide.peer.crl.settings import Check
+from proxy.operate.check import check
+from proxy.snapshot.load import load
+from proxy.snapshot.model import Snapshot
+from proxy.snapshot.problems import ConfigError
+from tests.support.certificates import DAY, NOW, Issued, make_ca
+from tests.support.crls import make_crl
+from tests.support.furnish import furnish, pem, write
+
+TEXT = """\
+listen: [{address: "127.0.0.1:0"}]
+trust:
+  cdn:
+    anchors: [cdn.pem]
+    revocation:
+      check: chain
+      crl:
+        sources: [crl/]
+upstreams: {app: {servers: ["http://127.0.0.1:9000"]}}
+hosts:
+  - names: [a.example]
+    certificate: {chain: tls/a.pem, key: tls/a.key}
+    routes: [{path: /, trust: cdn, upstream: app}]
+"""
+
+
+def as_pem(*ders: bytes) -> bytes:
+    """Write CRLs as PEM."""
+    return b"".join(b"-----BEGIN X509 CRL-----\n" + encodebytes(der) + b"-----END X509 CRL-----\n" for der in ders)
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    """Make a configuration and what it names, but for the CRLs."""
+    file = write(tmp_path / "o.yaml", TEXT.encode())
+    furnish(file)
+    (tmp_path / "crl").mkdir()
+    return file
+
+
+@pytest.fixture
+def ca(config: Path) -> Issued:
+    """Anchor a CA whose key is at hand."""
+    issuer = make_ca("CDN")
+    write(config.parent / "cdn.pem", pem(issuer))
+    return issuer
+
+
+def loaded(config: Path, old: str = "", new: str = "") -> Snapshot:
+    """Load the configuration with one text in the place of another."""
+    config.write_text(TEXT.replace(old, new) if old else TEXT)
+    return load(config, 1, NOW)
+
+
+def problem(config: Path, old: str = "", new: str = "") -> str:
+    """Return what loading reports, without the folder's name."""
+    with pytest.raises(ConfigError) as caught:
+        loaded(config, old, new)
+    return str(caught.value).replace(f"{config.parent}/", "")
+
+
+def test_a_folder_may_hold_pem_and_der_and_several_in_one_file(config: Path, ca: Issued) -> None:
+    """Each keeps its file's name."""
+    folder = config.parent / "crl"
+    write(folder / "a.crl", make_crl(ca, number=1))
+    write(folder / "b.pem", as_pem(make_crl(ca, {5: 1}, number=2), make_crl(make_ca("Other"))))
+    write(folder / "notes.txt", b"no CRL")
+    snapshot = loaded(config)
+    revocation = snapshot.bundles["cdn"].revocation
+    assert revocation is not None
+    assert [Path(crl.source).name for crl in revocation.crls.crls] == ["a.crl", "b.pem", "b.pem"]
+    assert (revocation.check, revocation.grace, revocation.allow_missing) == (Check.CHAIN, 0.0, False)
+    assert snapshot.warnings == ()
+    assert {folder / "a.crl", folder / "b.pem"} <= set(snapshot.files)
+
+
+BAD = {
+    "empty": (b" ", "the file is empty"),
+    "no CRL": (b"not a CRL", "neither PEM nor one DER CRL: the CRL cannot be used"),
+    "cut off": (as_pem(make_crl(make_ca()))[:-30], "has no END line"),
+    "a certificate": (pem(make_ca()), "PEM block 1 is a CERTIFICATE; only X509 CRL belongs here"),
+}
+
+
+@pytest.mark.parametrize(("data", "words"), BAD.values(), ids=BAD)
+@pytest.mark.usefixtures("ca")
+def test_a_bad_file_refuses_the_start(config: Path, data: bytes, words: str) -> None:
+    """With its name, and the line of the key that named it."""
+    write(config.parent / "crl" / "bad.crl", data)
+    found = problem(config)
+    assert found.startswith("o.yaml:8: trust.cdn.revocation.crl.sources[0]: crl/bad.crl: ")
+    assert words in found
+
+
+def test_a_crl_that_an_anchor_has_not_signed_is_refused(config: Path, ca: Issued) -> None:
+    """Altered, or forged: it names the anchor's key, and is not by it."""
+    der = bytearray(make_crl(ca, {5: 1}))
+    write(config.parent / "crl" / "a.crl", bytes(der).replace(b"\x02\x01\x05", b"\x02\x01\x06", 1))
+    assert "CN=CDN has not issued the CRL that bears its name: the CRL's signature does not match" in problem(config)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("crl/", "gone.crl", "gone.crl does not exist"),
+        ("crl/", "https://pki.example/a.crl", "is no file: CRLs are read from files and folders"),
+        ("crl/", "cdp", "is no file"),
+        ("[crl/]", "[]", "the list is empty"),
+        ("[crl/]", "[crl/]\n        when_stale: soon", "expected deny, allow, or how long an outdated"),
+        ("[crl/]", "[crl/]\n        when_missing: maybe", "expected 'deny' or 'allow'"),
+        ("check: chain", "check: all", "expected 'chain', 'leaf' or 'none'"),
+        ("      crl:\n        sources: [crl/]\n", "", "crl is missing: name the sources of the CRLs"),
+        ("crl/]", "crl/]\n        refresh: 5m", "unknown key"),
+        ("check: chain", "ocsp: {}", "unknown key"),
+    ],
+)
+def test_a_bad_setting_says_what_is_expected(config: Path, old: str, new: str, words: str) -> None:
+    """An empty folder among them."""
+    assert words in problem(config, old, new)
+
+
+@pytest.mark.usefixtures("ca")
+def test_a_folder_without_crls_is_refused(config: Path) -> None:
+    """A bundle that is to check something has something to check with."""
+    assert "crl is a folder without any .crl, .der, .pem file; put the CRL files there" in problem(config)
+
+
+@pytest.mark.parametrize(
+    ("dates", "words"),
+    [((NOW - 3 * DAY, NOW - DAY), "out of date since 2027-01-14"), ((NOW + DAY, NOW + 2 * DAY), "not count before")],
+)
+def test_dates_are_warned_of(config: Path, ca: Issued, dates: tuple[float, float], words: str) -> None:
+    """The start is not refused: what is listed stays revoked."""
+    write(config.parent / "crl" / "a.crl", make_crl(ca, this_update=dates[0], next_update=dates[1]))
+    (warning,) = loaded(config).warnings
+    assert words in warning
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("chain\n", "leaf\n", "clients of a revoked intermediate are admitted"),
+        ("check: chain", "check: none", "revoked certificates are admitted"),
+        ("[crl/]", "[crl/]\n        when_stale: 6h", "a CRL counts beyond its nextUpdate, for 21600 s"),
+        ("[crl/]", "[crl/]\n        when_stale: allow", "beyond its nextUpdate, however old it is"),
+        ("[crl/]", "[crl/]\n        when_missing: allow", "certificates that no CRL speaks of are admitted"),
+    ],
+)
+def test_every_loosening_is_warned_of(config: Path, ca: Issued, old: str, new: str, words: str) -> None:
+    """Once, at its key."""
+    write(config.parent / "crl" / "a.crl", make_crl(ca))
+    (warning,) = loaded(config, old, new).warnings
+    assert words in warning
+
+
+def test_check_lists_the_crls_with_their_numbers_and_dates(config: Path, ca: Issued) -> None:
+    """And says which one is replaced, and which is held against a chain only."""
+    for number in (1, 2):
+        write(config.parent / "crl" / f"{number}.crl", make_crl(ca, {5: 1}, number=number))
+    write(config.parent / "crl" / "other.crl", make_crl(make_ca("Other"), this_update=NOW - 30 * DAY))
+    lines: list[str] = []
+    check(config, NOW, lines.append)
+    text = "\n".join(lines)
+    assert "CRL 2 of CN=CDN; entries: 1" in text
+    assert "replaced by a newer one" in text
+    assert "OUT OF DATE since" in text
+    assert "its signature is checked with a chain" in text

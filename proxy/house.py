@@ -7,6 +7,7 @@ import secrets
 import time
 from collections.abc import Callable
 from itertools import count
+from math import floor
 from time import monotonic
 from typing import Any, Final
 
@@ -19,13 +20,17 @@ from proxy.decide.facts import Certificate
 from proxy.decide.verdict import Reason, Refused
 from proxy.in_force import InForce
 from proxy.life import peer_text
-from proxy.observe.expiry import ExpiryWatch
+from proxy.observe.escape import Escaped, escaped
+from proxy.observe.expiry import DAY, ExpiryWatch
 from proxy.observe.faults import fault_fields
 from proxy.observe.fields import certificate_fields, revocation_fields
 from proxy.observe.log import Log
 from proxy.observe.metrics import Metrics
 from proxy.snapshot.model import Snapshot
 from proxy.snapshot.tls import listener_context
+
+MAX_SHOWN: Final = 1_000
+"""Certificates whose log fields are kept: as many as have a time series of their own in the metrics."""
 
 TICK: Final = 0.25
 """Seconds between looks at the clock: the precision of every time-out, and of ``now`` in every verdict."""
@@ -51,6 +56,7 @@ class House:
         self._arrivals: set[Arrival] = set()
         self._lingering = 0
         self._expiry = ExpiryWatch()
+        self._shown: dict[tuple[str, int], Escaped] = {}
         self._numbers = count(1)
         self._prefix = secrets.token_hex(5)
         self._gone = asyncio.Event()
@@ -187,7 +193,16 @@ class House:
         return round((monotonic() - arrival.started) * 1000, 2)
 
     def _certificate(self, leaf: Certificate | None) -> dict[str, object] | None:
-        return None if leaf is None else certificate_fields(leaf, self.wall)
+        """Return what the log shows of a certificate, made once a day for each."""
+        if leaf is None:
+            return None
+        key = (leaf.fingerprint, floor((leaf.not_after - self.wall) / DAY))
+        shown = self._shown.get(key)
+        if shown is None:
+            if len(self._shown) >= MAX_SHOWN:
+                del self._shown[next(iter(self._shown))]
+            shown = self._shown[key] = escaped(certificate_fields(leaf, self.wall))
+        return shown
 
     # --- connections
 

@@ -47,46 +47,42 @@ class Route:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Host:
-    """A set of names with the routes behind them. ``is_default`` takes clients whose SNI is missing or unknown."""
+    """A set of names with the routes behind them. ``is_default`` takes clients whose SNI is missing or unknown.
+
+    ``gates`` are those of the routes, each once. ``asks`` tells whether the handshake asks for a certificate at all,
+    ``requires`` whether it may refuse a client that has none. ``only`` is the route that covers every path, where there
+    is no other.
+    """
 
     names: tuple[str, ...]
     routes: tuple[Route, ...]
     is_default: bool = False
+    gates: tuple[Gate, ...] = field(init=False, repr=False)
+    asks: bool = field(init=False, repr=False)
+    requires: bool = field(init=False, repr=False)
+    only: Route | None = field(init=False, repr=False)
     _by_prefix: Mapping[str, Route] = field(init=False, repr=False)
     _in_lower_case: Mapping[str, Route] = field(init=False, repr=False)
     _depth: int = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        """Index the routes by their path without its final slash."""
+        """Derive once what every handshake asks, and index the routes by their path without its final slash."""
+        routes = self.routes
+        wanted = [route.client_certificate for route in routes]
+        gates = dict.fromkeys(route.gate for route in routes if route.gate is not None)
+        object.__setattr__(self, "gates", tuple(gates))
+        object.__setattr__(self, "asks", any(want is not ClientCertificate.NONE for want in wanted))
+        object.__setattr__(self, "requires", all(want is ClientCertificate.REQUIRED for want in wanted))
+        object.__setattr__(self, "only", routes[0] if len(routes) == 1 and routes[0].path == "/" else None)
         table = {route.path.rstrip("/"): route for route in self.routes}
         object.__setattr__(self, "_by_prefix", table)
         object.__setattr__(self, "_in_lower_case", {prefix.lower(): route for prefix, route in table.items()})
         object.__setattr__(self, "_depth", max((prefix.count("/") for prefix in table), default=0))
 
     @property
-    def only(self) -> Route | None:
-        """The route that covers every path, where there is no other."""
-        return self.routes[0] if len(self.routes) == 1 and self.routes[0].path == "/" else None
-
-    @property
     def name(self) -> str:
         """The first name, which stands for the host in logs and metrics."""
         return self.names[0]
-
-    @property
-    def gates(self) -> tuple[Gate, ...]:
-        """Every gate of the host's routes, each once."""
-        return tuple(dict.fromkeys(route.gate for route in self.routes if route.gate is not None))
-
-    @property
-    def asks(self) -> bool:
-        """Whether the handshake asks for a client certificate at all."""
-        return any(route.client_certificate is not ClientCertificate.NONE for route in self.routes)
-
-    @property
-    def requires(self) -> bool:
-        """Whether the handshake itself may refuse a client that has none."""
-        return all(route.client_certificate is ClientCertificate.REQUIRED for route in self.routes)
 
     def route(self, path: str) -> Route | None:
         """Return the most specific route that covers ``path`` (decoded, starting with a slash), or None."""

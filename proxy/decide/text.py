@@ -24,6 +24,11 @@ def printable(text: str, limit: int = MAX_DETAIL) -> str:
     return safe if len(safe) <= limit else safe[: limit - len(_CUT)] + _CUT
 
 
+def quoted(octets: bytes, limit: int = MAX_LISTED) -> str:
+    """Return the first ``limit`` octets of what a client sent, in quotes and printable ASCII."""
+    return ascii(octets[:limit].decode("latin-1"))
+
+
 def listed(values: Sequence[object], limit: int = MAX_LISTED) -> str:
     """Return ``[a, b, c]`` in printable ASCII of about ``limit`` characters; what is left out is counted."""
     shown: list[str] = []

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from proxy.decide.facts import Certificate, PolicyTerms
-from proxy.decide.peer.x509_errors import MAX_SUBJECT
+from proxy.decide.peer.x509_errors import MAX_SUBJECT, who
 from proxy.decide.text import printable
 from proxy.decide.verdict import Reason, Refused
 
@@ -31,7 +31,7 @@ def check_certificate_policies(chain: tuple[Certificate, ...]) -> Refused | None
     for depth in range(len(path) - 1, -1, -1):
         cert = path[depth]
         if any(ANY_POLICY in pair for pair in cert.policy_terms.mappings):
-            return Refused(Reason.CERTIFICATE_POLICY, f"{_who(cert)} maps anyPolicy (RFC 5280, section 4.2.1.5)", depth)
+            return Refused(Reason.CERTIFICATE_POLICY, f"{who(cert)} maps anyPolicy (RFC 5280, section 4.2.1.5)", depth)
         expected = progress.policies
         progress.enter(cert, is_leaf=depth == 0)
         if not progress.explicit and not progress.policies:
@@ -47,16 +47,12 @@ def _matters(terms: PolicyTerms) -> bool:
 
 def _refusal(cert: Certificate, expected: frozenset[str], depth: int) -> Refused:
     has, wanted = _listed(cert.policy_terms.policies or frozenset()), _listed(expected)
-    detail = f"a certificate policy is required; {_who(cert)} has {has}, and its issuers leave {wanted} valid"
+    detail = f"a certificate policy is required; {who(cert)} has {has}, and its issuers leave {wanted} valid"
     return Refused(Reason.CERTIFICATE_POLICY, detail, depth)
 
 
 def _listed(policies: frozenset[str]) -> str:
     return printable(", ".join(sorted(policies)) or "none", MAX_SUBJECT)
-
-
-def _who(cert: Certificate) -> str:
-    return printable(cert.subject, MAX_SUBJECT)
 
 
 @dataclass(slots=True)

@@ -17,7 +17,7 @@ from OpenSSL import crypto
 
 from proxy.decide.facts import Certificate, MalformedCertificateError, read_certificate
 from proxy.decide.peer.certificate_policies import check_certificate_policies
-from proxy.decide.peer.x509_errors import MAX_SUBJECT, refusal_of
+from proxy.decide.peer.x509_errors import MAX_SUBJECT, refusal_of, who
 from proxy.decide.text import printable
 from proxy.decide.verdict import Reason, Refused
 
@@ -180,7 +180,7 @@ def check_keys(chain: tuple[Certificate, ...]) -> Refused | None:
             or (key.kind == "EC" and key.curve not in STRONG_CURVES)
         )
         if weak:
-            detail = f"key {key} of {_who(cert)}; RSA {MIN_RSA_BITS} or EC secp256r1 and up are accepted"
+            detail = f"key {key} of {who(cert)}; RSA {MIN_RSA_BITS} or EC secp256r1 and up are accepted"
             return Refused(Reason.WEAK_KEY, detail, depth)
     return None
 
@@ -189,7 +189,7 @@ def check_hashes(chain: tuple[Certificate, ...]) -> Refused | None:
     """Refuse signatures over SHA-1 and older; the anchor's own signature proves nothing and is not looked at."""
     for depth, cert in enumerate(chain[:-1]):
         if cert.signature_hash in WEAK_HASHES:
-            detail = f"{_who(cert)} is signed with {cert.signature_hash}; SHA-256 and up are accepted"
+            detail = f"{who(cert)} is signed with {cert.signature_hash}; SHA-256 and up are accepted"
             return Refused(Reason.WEAK_KEY, detail, depth)
     return None
 
@@ -202,11 +202,11 @@ def check_purpose(chain: tuple[Certificate, ...]) -> Refused | None:
     """
     leaf = chain[0]
     if not leaf.digital_signature:
-        return Refused(Reason.WRONG_PURPOSE, f"key usage of {_who(leaf)} lacks digitalSignature", 0)
+        return Refused(Reason.WRONG_PURPOSE, f"key usage of {who(leaf)} lacks digitalSignature", 0)
     for depth, cert in enumerate(chain[:-1] or chain):
         if cert.eku is not None and CLIENT_AUTH not in cert.eku:
             has = printable(", ".join(sorted(cert.eku)), MAX_SUBJECT)
-            detail = f"extended key usage of {_who(cert)} lacks clientAuth (it has {has})"
+            detail = f"extended key usage of {who(cert)} lacks clientAuth (it has {has})"
             return Refused(Reason.WRONG_PURPOSE, detail, depth)
     return None
 
@@ -215,9 +215,5 @@ def check_eku_presence(leaf: Certificate, bundle: Bundle) -> Refused | None:
     """With ``require_eku`` a leaf without any extended key usage is refused too."""
     if not bundle.require_eku or leaf.eku is not None:
         return None
-    detail = f"{_who(leaf)} has no extended key usage; bundle {bundle.name} asks for one"
+    detail = f"{who(leaf)} has no extended key usage; bundle {bundle.name} asks for one"
     return Refused(Reason.WRONG_PURPOSE, detail, 0)
-
-
-def _who(cert: Certificate) -> str:
-    return printable(cert.subject, MAX_SUBJECT)

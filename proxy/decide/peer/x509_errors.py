@@ -63,3 +63,8 @@ def refusal_of(code: int, depth: int, text: str, subject: str, leaf: Certificate
         until = leaf.not_before if depth == 0 else 0.0
     where = f"{text} (X509 error {code}) at depth {depth}: {printable(subject, MAX_SUBJECT)}"
     return Refused(reason, where, depth, until)
+
+
+def who(cert: Certificate) -> str:
+    """Name a certificate's holder in a refusal's detail."""
+    return printable(cert.subject, MAX_SUBJECT)

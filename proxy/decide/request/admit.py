@@ -8,6 +8,7 @@ from proxy.decide.peer.chain import Peer
 from proxy.decide.peer.verdicts import Verdicts
 from proxy.decide.request.head import RequestHead
 from proxy.decide.request.route import ClientCertificate, Host, HostTable, Route, normalise_host
+from proxy.decide.text import quoted
 from proxy.decide.verdict import Admitted, Reason, Refused, Verdict
 
 _ANONYMOUS: Final = Admitted(None)
@@ -20,14 +21,14 @@ def check_host(field: bytes, sni: str | None, host: Host, hosts: HostTable) -> R
     """
     name = normalise_host(field.decode("latin-1"))
     if name is None:
-        return Refused(Reason.BAD_REQUEST, f"Host {_show(field)} is no host name")
+        return Refused(Reason.BAD_REQUEST, f"Host {quoted(field)} is no host name")
     if sni is None:
         if hosts.find(name) is host:
             return None
-        return Refused(Reason.HOST_MISMATCH, f"Host {_show(field)} on a connection without SNI, for {host.name}")
+        return Refused(Reason.HOST_MISMATCH, f"Host {quoted(field)} on a connection without SNI, for {host.name}")
     if name == sni:
         return None
-    return Refused(Reason.HOST_MISMATCH, f"Host {_show(field)} on a connection for {sni}")
+    return Refused(Reason.HOST_MISMATCH, f"Host {quoted(field)} on a connection for {sni}")
 
 
 def find_route(head: RequestHead, host: Host) -> Route | Refused:
@@ -35,12 +36,12 @@ def find_route(head: RequestHead, host: Host) -> Route | Refused:
     paths = head.paths
     route = host.route(paths[0])
     if len(paths) > 1 and any(host.route(other) is not route for other in paths):
-        detail = f"readings of {_show(head.target)} lead to different routes of {host.name}"
+        detail = f"readings of {quoted(head.target)} lead to different routes of {host.name}"
         return Refused(Reason.AMBIGUOUS_PATH, detail)
     if route is None:
-        return Refused(Reason.NO_ROUTE, f"no route of {host.name} covers {_show(head.target)}")
+        return Refused(Reason.NO_ROUTE, f"no route of {host.name} covers {quoted(head.target)}")
     if any(host.misread(path, route) for path in paths) if len(paths) > 1 else host.misread(paths[0], route):
-        detail = f"{_show(head.target)} is on another route of {host.name} where upper and lower case are the same"
+        detail = f"{quoted(head.target)} is on another route of {host.name} where upper and lower case are the same"
         return Refused(Reason.AMBIGUOUS_PATH, detail)
     return route
 
@@ -57,7 +58,3 @@ def permit(route: Route, peer: Peer | None, verdicts: Verdicts, now: float) -> V
     if route.client_certificate is ClientCertificate.OPTIONAL:
         return _ANONYMOUS
     return Refused(Reason.NO_CERTIFICATE, f"{route.path} asks for a client certificate, and none was shown")
-
-
-def _show(value: bytes) -> str:
-    return ascii(value[:200].decode("latin-1"))

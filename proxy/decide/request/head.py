@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from enum import IntEnum
+from functools import partial
 from typing import Final
 
 import httptools
 
 from proxy.decide.request.path import readings
 from proxy.decide.request.stamp import Passage, fold, passage
+from proxy.decide.text import quoted
 from proxy.decide.verdict import Reason, Refused
 
 MAX_REQUEST_ID: Final = 128
@@ -26,6 +29,10 @@ MAX_KNOWN_NAMES: Final = 2_000
 MAX_KNOWN_NAME: Final = 64
 """Octets of a name that is remembered, so that strangers cannot fill the memory with long ones."""
 
+MAX_QUOTED: Final = 100
+"""Octets of a value that a refusal quotes: enough to recognise it."""
+
+_quoted: Final = partial(quoted, limit=MAX_QUOTED)
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,%d}" % MAX_REQUEST_ID)
 _NO_TOKEN: Final = re.compile(rb"[^!#$%&'*+.^_`|~0-9A-Za-z-]")
 _ABSOLUTE: Final = re.compile(rb"(?i:https?)://([^/?#@\\]+)(/[^#]*|\?[^#]*)?")
@@ -160,7 +167,7 @@ class RequestHead:
             self.has_length = True
             self.length = int(value)
         elif value.lower() != b"chunked":
-            raise _Fault(f"transfer coding {_show(value)}; only chunked is known")
+            raise _Fault(f"transfer coding {_quoted(value)}; only chunked is known")
         elif not self.http11:
             raise _Fault("a chunked body in HTTP/1.0")
         else:
@@ -178,7 +185,7 @@ class RequestHead:
                 self.request_id = value if self.request_id is None and _REQUEST_ID.fullmatch(value) else b""
             case Field.EXPECT:
                 if value.lower() != b"100-continue":
-                    raise _Fault(f"expectation {_show(value)}; only 100-continue is known")
+                    raise _Fault(f"expectation {_quoted(value)}; only 100-continue is known")
                 self.expects = True
             case Field.FROM_ADMITTED:
                 self.from_admitted = [*(self.from_admitted or ()), name + b": " + value]
@@ -190,11 +197,11 @@ class _Fault(Exception):  # noqa: N818 - it never leaves this file
     """A head that is well-formed, and refused all the same."""
 
 
-class _Nobody:
+class Nobody:
     """Listens to no callback of the parser: its verdict is what is wanted."""
 
 
-_NOBODY: Final = _Nobody()
+NOBODY: Final = Nobody()
 
 
 def read_head(raw: bytes, max_fields: int) -> RequestHead | Refused:  # noqa: PLR0911 - a refusal each
@@ -206,7 +213,7 @@ def read_head(raw: bytes, max_fields: int) -> RequestHead | Refused:  # noqa: PL
     # llhttp proves that this is a request line and field lines, each ended by CRLF, names of token characters, values
     # without control characters, nothing folded. From here on, splitting is parsing.
     try:
-        _Parser(_NOBODY).feed_data(raw)
+        _Parser(NOBODY).feed_data(raw)
     except httptools.HttpParserUpgrade:  # which is dropped like every hop-by-hop field; the head itself is complete
         if raw.startswith(b"CONNECT"):
             return Refused(Reason.BAD_REQUEST, "CONNECT, which only a forward proxy answers")
@@ -217,7 +224,7 @@ def read_head(raw: bytes, max_fields: int) -> RequestHead | Refused:  # noqa: PL
         return Refused(Reason.HEAD_TOO_LARGE, f"more than {max_fields} fields")
     request_line = lines[0].split(b" ")
     if len(request_line) != _REQUEST_LINE_PARTS or request_line[2] not in _VERSIONS or raw[0] < _FIRST_LETTER:
-        return Refused(Reason.BAD_REQUEST, f"the request line {_show(lines[0])} is not one of HTTP/1.1 or 1.0")
+        return Refused(Reason.BAD_REQUEST, f"the request line {_quoted(lines[0])} is not one of HTTP/1.1 or 1.0")
     head = RequestHead(request_line)
     # A field with no white space but the one blank behind its colon is forwarded as it stands: so it would be written.
     plain = _TAB not in raw and raw.find(b":  ") < 0 and raw.find(b" \r") < 0
@@ -275,13 +282,13 @@ def _read_connection(head: RequestHead, value: bytes) -> None:
     """
     options = frozenset(token.strip(b" \t") for token in value.split(b","))  # members may be empty (5.6.1)
     if any(map(_NO_TOKEN.search, options)):
-        raise _Fault(f"the Connection field {_show(value)} is not a list of names")
+        raise _Fault(f"the Connection field {_quoted(value)} is not a list of names")
     head.lines = drop_named(head.lines, options)
     head.from_admitted = drop_named(head.from_admitted or [], options)
     head.keep_alive = b"close" not in options and (head.keep_alive or b"keep-alive" in options)
 
 
-def drop_named(lines: list[bytes], names: frozenset[bytes]) -> list[bytes]:
+def drop_named(lines: list[bytes], names: AbstractSet[bytes]) -> list[bytes]:
     """Return field lines without the fields of these lower-case names."""
     return [line for line in lines if line.partition(b":")[0].lower() not in names]
 
@@ -302,16 +309,12 @@ def _read_target(head: RequestHead) -> Refused | None:
 def _origin_form(head: RequestHead, target: bytes) -> bytes:
     match = _ABSOLUTE.fullmatch(target)
     if match is None:
-        raise _Fault(f"request target {_show(target)}; a path or an http(s) URL is expected")
+        raise _Fault(f"request target {_quoted(target)}; a path or an http(s) URL is expected")
     if match[1].lower() != (head.host or b"").lower():
-        raise _Fault(f"the request target names {_show(match[1])}, the Host field {_show(head.host or b'')}")
+        raise _Fault(f"the request target names {_quoted(match[1])}, the Host field {_quoted(head.host or b'')}")
     rest = match[2] or b"/"
     return rest if rest.startswith(b"/") else b"/" + rest
 
 
 def _append(first: bytes, second: bytes) -> bytes:
     return first + b", " + second if first and second else first or second
-
-
-def _show(value: bytes) -> str:
-    return ascii(value[:100].decode("latin-1"))

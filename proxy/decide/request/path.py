@@ -11,6 +11,7 @@ import re
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
+from proxy.decide.text import quoted
 from proxy.decide.verdict import Reason, Refused
 
 _PLAIN: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~!$&'()*+,=:@/"
@@ -43,13 +44,13 @@ def readings(path: bytes) -> tuple[str, ...] | Refused:
 
 def _all_readings(path: bytes) -> tuple[str, ...] | Refused:
     if _BAD_PERCENT.search(path):
-        return Refused(Reason.BAD_REQUEST, f"a percent sign without two hexadecimal digits in the path {_show(path)}")
+        return Refused(Reason.BAD_REQUEST, f"a percent sign without two hexadecimal digits in the path {quoted(path)}")
     once = unquote_to_bytes(path)
     twice = unquote_to_bytes(once)
     for view in (path, once, twice):
         fault = _ambiguity(view, path)
         if fault is not None:
-            return Refused(Reason.AMBIGUOUS_PATH, f"{fault} in the path {_show(path)}")
+            return Refused(Reason.AMBIGUOUS_PATH, f"{fault} in the path {quoted(path)}")
     views = _spellings(once) + (_spellings(twice) if twice != once else ())
     return tuple(dict.fromkeys(view if view.startswith("/") else "/" + view for view in views))
 
@@ -79,7 +80,3 @@ def _ambiguity(view: bytes, path: bytes) -> str | None:
     if _DOT_SEGMENT.search(view):
         return "a dot segment"
     return None
-
-
-def _show(path: bytes) -> str:
-    return ascii(path[:200].decode("latin-1"))

@@ -35,7 +35,7 @@ class Link(asyncio.Protocol):
     States: idle (no exchange), awaiting a head (``_body`` is None), relaying a body, closed.
     """
 
-    __slots__ = ("_body", "_chunks", "_exchange", "_head", "_held", "_interims", "_left", "_paused", "_reusable",
+    __slots__ = ("_body", "_chunks", "_exchange", "_held", "_interims", "_left", "_paused", "_reusable",
                  "_server", "_transport", "idle_since")  # fmt: skip
     _transport: asyncio.Transport
 
@@ -43,7 +43,6 @@ class Link(asyncio.Protocol):
         self._server = server
         self._exchange: Exchange | None = None
         self._held = b""
-        self._head: ResponseHead | None = None
         self._body: Body | None = None
         self._chunks: ChunkedDecoder | None = None
         self._left = self._interims = 0

@@ -8,6 +8,8 @@ from typing import Final
 
 import httptools
 
+from proxy.decide.request.head import NOBODY, drop_named
+
 HOP_BY_HOP: Final = frozenset(
     {b"connection", b"keep-alive", b"proxy-connection", b"te", b"trailer", b"transfer-encoding", b"upgrade"}
 )
@@ -103,18 +105,11 @@ def _read_status_line(line: bytes) -> tuple[int, bytes, bool]:
     return read
 
 
-class _Nobody:
-    """Listens to no callback of the parser: its verdict is what is wanted."""
-
-
-_NOBODY: Final = _Nobody()
-
-
 def read_response(raw: bytes, method: bytes) -> ResponseHead:  # noqa: C901 - one loop, a branch per kind of field
     """Read the head of the answer to a request of ``method``. Raises BadResponseError."""
     # As for requests: llhttp proves the form, and from there on splitting is parsing.
     try:
-        _Parser(_NOBODY).feed_data(raw)
+        _Parser(NOBODY).feed_data(raw)
     except httptools.HttpParserUpgrade as fault:
         raise BadResponseError("it switches protocols, which was not asked for") from fault
     except httptools.HttpParserError as fault:
@@ -185,4 +180,4 @@ def _read_options(head: ResponseHead) -> None:
     """Take the options of Connection, and drop the fields that they name (RFC 9110, section 7.6.1)."""
     named = {token.strip(b" \t") for token in head.options.split(b",")}
     head.keep_alive = b"close" not in named and (head.keep_alive or b"keep-alive" in named)
-    head.lines = [line for line in head.lines if line.partition(b":")[0].lower() not in named]
+    head.lines = drop_named(head.lines, named)

@@ -154,10 +154,6 @@ class Session:
             filled += size
         return _unpack(_input, filled)  # type: ignore[no-any-return]
 
-    def rest(self) -> bytes:
-        """Return what the peer said in the same flight as its last handshake message."""
-        return self.read(b"")
-
     def _check_read(self, result: int) -> None:
         error = lib.SSL_get_error(self._ssl, result)
         if error == _ERROR_ZERO_RETURN:

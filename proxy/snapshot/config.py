@@ -18,7 +18,7 @@ from proxy.decide.peer.crl.settings import Check
 from proxy.decide.peer.policy.rule import Rule
 from proxy.decide.peer.policy.rules import RULES
 from proxy.decide.request.route import ClientCertificate
-from proxy.decide.request.stamp import FAMILIES
+from proxy.decide.request.stamp import DEFAULT_FAMILY, FAMILIES
 from proxy.snapshot.address import Address
 from proxy.snapshot.fields import (
     AdminAddress,
@@ -160,7 +160,7 @@ class RouteConfig(_Model):
     trust: Annotated[Name | None, Field(validate_default=True)] = None
     policy: Annotated[tuple[Rule, ...], PlainValidator(_policy)] = ()
     upstream: Name
-    identity_headers: List[Annotated[str, PlainValidator(_family)]] = ("rfc9440",)
+    identity_headers: List[Annotated[str, PlainValidator(_family)]] = (DEFAULT_FAMILY,)
     max_body: Size | None = None
 
     @field_validator("trust")

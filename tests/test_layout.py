@@ -19,6 +19,7 @@ MAY_IMPORT = {
     "accept": {"accept", "snapshot", "decide"},
     "forward": {"forward", "snapshot", "decide"},
     "observe": {"observe", "snapshot", "decide"},
+    "control": {"control", "snapshot", "decide", "observe"},
 }
 """Of our own folders; ``operate``, ``supervise`` and the files beside the folders see everything."""
 

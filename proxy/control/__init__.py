@@ -1,0 +1,1 @@
+"""The control plane: what changes the snapshot while traffic flows."""

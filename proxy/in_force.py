@@ -13,7 +13,7 @@ from proxy.decide.peer.verdicts import Verdicts
 from proxy.decide.request.admit import permit
 from proxy.decide.request.route import Route
 from proxy.decide.request.stamp import stamp
-from proxy.decide.verdict import Admitted, Refused
+from proxy.decide.verdict import Admitted, Pending, Refused
 from proxy.forward.pool import Pool, PoolLimits
 from proxy.observe.metrics import Metrics, RouteMetrics
 from proxy.snapshot.model import Snapshot
@@ -70,6 +70,8 @@ class InForce:
         verdict = permit(route, peer, self.verdicts, now)
         if isinstance(verdict, Refused):
             return verdict
+        if isinstance(verdict, Pending):
+            return verdict.refuse()
         key = (b"" if peer is None else peer.key, route)
         grant = self._grants.get(key)
         if grant is None or grant.permit is not verdict:

@@ -18,7 +18,7 @@ from proxy.decide.peer.chain import Peer, peer_of
 from proxy.decide.peer.verdicts import Verdicts
 from proxy.decide.peer.x509_errors import refusal_of
 from proxy.decide.request.route import Host, HostTable, normalise_host
-from proxy.decide.verdict import Reason, Refused
+from proxy.decide.verdict import Pending, Reason, Refused
 
 MAX_CERTIFICATES: Final = 20_000
 """Certificates of verified chains that are kept parsed; the oldest goes first."""
@@ -172,6 +172,8 @@ class Handshake:
             return _X509_REJECTED
         self.leaf = peer.leaf
         verdict = self._verdicts.judge_any(peer, self.host.gates, self._now())
+        if isinstance(verdict, Pending):
+            verdict = verdict.refuse()
         if isinstance(verdict, Refused):
             self.refusal = verdict
             return X509_ERROR_BY_REASON.get(verdict.reason, _X509_REJECTED)

@@ -1,4 +1,4 @@
-"""Verdicts: the closed list of reasons, and the two values that a judgement can have."""
+"""Verdicts: the closed list of reasons, and the three values that a judgement can have."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from proxy.decide.facts import Certificate
     from proxy.decide.peer.crl.evidence import Evidence
+    from proxy.decide.peer.needs import Need
 
 
 class Reason(StrEnum):
@@ -72,7 +73,8 @@ class Refused:
 
     ``detail`` is for the operator only and never reaches a client. ``depth`` is the place in the chain that
     failed (0 is the leaf), where the chain was the cause. ``until`` is the Unix time in seconds up to which this
-    verdict holds if nothing but the clock changes. ``revocation`` are the CRLs that a refusal for revocation rests on.
+    verdict holds if nothing but the clock changes. ``revocation`` is what a refusal for revocation rests on.
+    ``refresh`` is what should be asked for now, because an answer that this rests on grows old; nobody waits for it.
     """
 
     reason: Reason
@@ -80,6 +82,7 @@ class Refused:
     depth: int | None = None
     until: float = inf
     revocation: tuple[Evidence, ...] = ()
+    refresh: tuple[Need, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,13 +99,32 @@ class Admitted:
     """The permit that forwarding asks for; only the judges in ``decide`` make one.
 
     ``identity`` is None on a route that admits clients without a certificate. ``until`` is the Unix time in
-    seconds at which the permit ends by itself (the first ``notAfter`` of the chain, a policy's end date, or the end of
-    a CRL). ``revocation`` are the CRLs that do not list it.
+    seconds at which the permit ends by itself (the first ``notAfter`` of the chain, a policy's end date, the end of
+    a CRL, or the time to ask a responder again). ``revocation`` is what says that nobody in the chain is revoked.
+    ``refresh`` is as in ``Refused``.
     """
 
     identity: Identity | None
     until: float = inf
     revocation: tuple[Evidence, ...] = ()
+    refresh: tuple[Need, ...] = ()
 
 
-Verdict = Admitted | Refused
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """No verdict yet: it depends on ``needs``. It is never remembered, and lets nothing through.
+
+    ``otherwise`` is the verdict if none of them is met in time: what the bundle's settings say of unanswered
+    questions.
+    """
+
+    needs: tuple[Need, ...]
+    otherwise: Admitted | Refused
+
+    def refuse(self) -> Refused:
+        """Return the refusal for where nobody waits; an admission of ``otherwise`` takes waiting first."""
+        reason = self.otherwise.reason if isinstance(self.otherwise, Refused) else Reason.CRL_MISSING
+        return Refused(reason, f"awaited: {'; '.join(map(str, self.needs))}", self.needs[0].depth, 0.0)
+
+
+Verdict = Admitted | Refused | Pending

@@ -25,7 +25,7 @@ from proxy.decide.request.outgoing import render
 from proxy.decide.request.route import Host, Route, normalise_host
 from proxy.decide.request.stamp import stamp
 from proxy.decide.text import printable
-from proxy.decide.verdict import Admitted, Reason, Refused
+from proxy.decide.verdict import Admitted, Pending, Reason, Refused
 from proxy.snapshot.credentials import CredentialError, read_certificates
 from proxy.snapshot.files import FileError, read
 from proxy.snapshot.load import load
@@ -112,6 +112,8 @@ class Explainer:
             self._pass("handshake", "no certificate; some routes of this host do without")
             return None
         verdict = self._verdicts.judge_any(self._peer, host.gates, self._question.at)
+        if isinstance(verdict, Pending):
+            verdict = verdict.refuse()
         if isinstance(verdict, Refused):
             for gate in host.gates:
                 self._show_gate(self._peer, gate)
@@ -149,6 +151,8 @@ class Explainer:
         verdict = permit(route, self._peer, self._verdicts, self._question.at)
         if route.gate is not None and self._peer is not None:
             self._show_gate(self._peer, route.gate)
+        if isinstance(verdict, Pending):
+            verdict = verdict.refuse()
         if isinstance(verdict, Refused):
             return self._refused("route policy", verdict, _status(verdict))
         return self._admitted(head, route, verdict)

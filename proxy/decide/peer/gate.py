@@ -13,7 +13,7 @@ from proxy.decide.facts import Certificate
 from proxy.decide.peer.chain import Bundle, Peer, verify
 from proxy.decide.peer.crl.status import Good, check_revocation
 from proxy.decide.peer.policy.rule import Rule
-from proxy.decide.verdict import Admitted, Identity, Refused
+from proxy.decide.verdict import Admitted, Identity, Refused, Verdict
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,7 +33,7 @@ class Step:
     refusal: Refused | None
 
 
-def judge(peer: Peer, gate: Gate, now: float) -> Admitted | Refused:
+def judge(peer: Peer, gate: Gate, now: float) -> Verdict:
     """Judge a client's certificates at a gate at Unix time ``now``; the first refusal ends it."""
     chain = verify(peer, gate.bundle, now)
     if isinstance(chain, Refused):

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Final
 
 from proxy.decide.peer.chain import Peer
 from proxy.decide.peer.gate import Gate, judge
-from proxy.decide.verdict import Admitted, Reason, Refused, Verdict
+from proxy.decide.verdict import Admitted, Pending, Reason, Refused, Verdict
+
+_DIGEST: Final = 32
+"""Octets of a SHA-256 fingerprint; a peer's key is a row of them."""
+
+_Key = tuple[bytes, Gate]
 
 
 class Verdicts:
@@ -15,10 +21,11 @@ class Verdicts:
     It belongs to one snapshot: its keys are that snapshot's gates.
     """
 
-    __slots__ = ("_known", "_limit")
+    __slots__ = ("_by_certificate", "_known", "_limit")
 
     def __init__(self, limit: int) -> None:
-        self._known: dict[tuple[bytes, Gate], Verdict] = {}
+        self._known: dict[_Key, Admitted | Refused] = {}
+        self._by_certificate: dict[bytes, set[_Key]] = {}
         self._limit = limit
 
     def __len__(self) -> int:
@@ -31,21 +38,66 @@ class Verdicts:
         if known is not None and now < known.until:
             return known
         verdict = judge(peer, gate, now)
-        if len(self._known) >= self._limit:
-            del self._known[next(iter(self._known))]
-        self._known[key] = verdict
+        if isinstance(verdict, Pending):
+            if known is not None:
+                self._drop(key)
+        else:
+            self._remember(key, verdict)
         return verdict
 
+    def _remember(self, key: _Key, verdict: Admitted | Refused) -> None:
+        if key not in self._known:
+            if len(self._known) >= self._limit:
+                self._drop(next(iter(self._known)))
+            for digest in _digests(key[0]):
+                self._by_certificate.setdefault(digest, set()).add(key)
+        self._known[key] = verdict
+
+    def _drop(self, key: _Key) -> None:
+        del self._known[key]
+        for digest in _digests(key[0]):
+            rest = self._by_certificate[digest]
+            rest.discard(key)
+            if not rest:
+                del self._by_certificate[digest]
+
     def judge_any(self, peer: Peer, gates: Iterable[Gate], now: float) -> Verdict:
-        """Admit a peer that any gate admits; else return the most telling refusal.
+        """Admit a peer that any gate admits; else wait where any gate does; else return the most telling refusal.
 
         That a chain does not lead to *this* bundle says the least where another bundle knew it.
         """
         refusals: list[Refused] = []
+        pending: list[Pending] = []
         for gate in gates:
             verdict = self.judge(peer, gate, now)
             if isinstance(verdict, Admitted):
                 return verdict
-            refusals.append(verdict)
-        telling = (refusal for refusal in refusals if refusal.reason is not Reason.UNTRUSTED_ISSUER)
-        return next(telling, refusals[0])
+            if isinstance(verdict, Pending):
+                pending.append(verdict)
+            else:
+                refusals.append(verdict)
+        return _together(pending, refusals) if pending else _most_telling(refusals)
+
+    def forget(self, fingerprint: str) -> None:
+        """Drop the verdicts on every peer with this certificate among what it showed: its status has changed."""
+        for key in tuple(self._by_certificate.get(bytes.fromhex(fingerprint), ())):
+            self._drop(key)
+
+
+def _digests(peer_key: bytes) -> set[bytes]:
+    """Return the fingerprints that a peer's key is made of; a client may show a certificate twice."""
+    return {peer_key[at : at + _DIGEST] for at in range(0, len(peer_key), _DIGEST)}
+
+
+def _together(pending: list[Pending], refusals: list[Refused]) -> Pending:
+    """Wait for what any gate waits for; unanswered, the peer gets what the most lenient of them says."""
+    needs = {need.key: need for verdict in pending for need in verdict.needs}
+    ends = [verdict.otherwise for verdict in pending]
+    admitted = next((end for end in ends if isinstance(end, Admitted)), None)
+    refused = [end for end in ends if isinstance(end, Refused)]
+    return Pending(tuple(needs.values()), admitted or _most_telling([*refused, *refusals]))
+
+
+def _most_telling(refusals: list[Refused]) -> Refused:
+    telling = (refusal for refusal in refusals if refusal.reason is not Reason.UNTRUSTED_ISSUER)
+    return next(telling, refusals[0])

@@ -7,9 +7,10 @@ import pytest
 from proxy.decide.peer import verdicts as module
 from proxy.decide.peer.chain import Bundle, Peer, peer_of
 from proxy.decide.peer.gate import Gate, judge
+from proxy.decide.peer.needs import CrlNeed
 from proxy.decide.peer.policy.san_dns import SanDns
 from proxy.decide.peer.verdicts import Verdicts
-from proxy.decide.verdict import Admitted, Reason, Refused, Verdict
+from proxy.decide.verdict import Admitted, Pending, Reason, Refused, Verdict
 from tests.support.certificates import DAY, NOW, make_ca, make_leaf
 
 _CDN, _OTHER = make_ca("CDN"), make_ca("Other")
@@ -102,3 +103,67 @@ def test_any_gate_admits_and_the_most_telling_refusal_is_given(gates: list[Gate]
     """That another bundle does not know the chain is no news where one does."""
     verdict = Verdicts(16).judge_any(_EDGE, gates, NOW)
     assert (verdict.reason if isinstance(verdict, Refused) else None) is reason
+
+
+def test_a_certificate_whose_status_changed_is_judged_anew(judged: list[tuple[Peer, Gate]]) -> None:
+    """Wherever it stands in what a client showed; nobody else is."""
+    memo = Verdicts(16)
+    longer = peer_of([_EARLY.leaf, _CDN.certificate, _EDGE.leaf])
+    for peer in (_EDGE, longer, _EARLY):
+        memo.judge(peer, _CDN_GATE, NOW)
+    memo.forget(_EDGE.leaf.fingerprint)
+    memo.forget(_EDGE.leaf.fingerprint)
+    assert len(memo) == 1
+    for peer in (_EDGE, longer, _EARLY):
+        memo.judge(peer, _CDN_GATE, NOW)
+    assert [peer for peer, _ in judged] == [_EDGE, longer, _EARLY, _EDGE, longer]
+
+
+def test_what_was_driven_out_is_not_looked_for() -> None:
+    """The index by certificate goes with the verdicts."""
+    memo = Verdicts(1)
+    memo.judge(_EDGE, _CDN_GATE, NOW)
+    memo.judge(_EARLY, _CDN_GATE, NOW)
+    memo.forget(_EDGE.leaf.fingerprint)
+    assert len(memo) == 1
+    memo.forget(_EARLY.leaf.fingerprint)
+    assert len(memo) == 0
+
+
+_NEED = CrlNeed("cdn", ("http://crl.example/",), "ab" * 32, 0)
+_OTHER_NEED = CrlNeed("other", ("http://other.example/",), "ab" * 32, 0)
+_MISSING = Refused(Reason.CRL_MISSING, "there is none")
+_STRANGE = Refused(Reason.UNTRUSTED_ISSUER, "not ours")
+_IN = Admitted(None)
+_WAIT, _WAIT_TOO = Pending((_NEED,), _MISSING), Pending((_OTHER_NEED, _NEED), _IN)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "together"),
+    [
+        (_WAIT, _IN, _IN),
+        (_WAIT, _STRANGE, _WAIT),
+        (_STRANGE, _WAIT, _WAIT),
+        (_WAIT, _WAIT_TOO, Pending((_NEED, _OTHER_NEED), _IN)),
+        (Pending((_NEED,), _STRANGE), _MISSING, Pending((_NEED,), _MISSING)),
+    ],
+)
+def test_where_any_gate_waits_the_peer_waits_unless_another_admits(
+    monkeypatch: pytest.MonkeyPatch, first: Verdict, second: Verdict, together: Verdict
+) -> None:
+    """For what all of them wait for; no verdict of that kind is remembered."""
+    answers = {_CDN_GATE: first, _OTHER_GATE: second}
+    monkeypatch.setattr(module, "judge", lambda _peer, gate, _now: answers[gate])
+    memo = Verdicts(16)
+    assert memo.judge_any(_EDGE, [_CDN_GATE, _OTHER_GATE], NOW) == together
+    assert len(memo) == sum(not isinstance(verdict, Pending) for verdict in (first, second))
+
+
+def test_a_verdict_that_waits_again_takes_the_place_of_the_one_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An answer that ended is not remembered beside it."""
+    memo = Verdicts(16)
+    monkeypatch.setattr(module, "judge", lambda *_: Admitted(None, NOW + 10))
+    assert isinstance(memo.judge(_EDGE, _CDN_GATE, NOW), Admitted)
+    monkeypatch.setattr(module, "judge", lambda *_: _WAIT)
+    assert memo.judge(_EDGE, _CDN_GATE, NOW + 10) is _WAIT
+    assert len(memo) == 0

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from proxy.decide.facts import Certificate
+from proxy.decide.peer.answers import Answers
 from proxy.decide.peer.crl.store import CrlStore
 
 
@@ -23,7 +24,8 @@ class Revocation:
 
     ``issuers`` are certificates that may have signed CRLs and that clients do not send. ``grace`` is how long in
     seconds a CRL still counts after its nextUpdate: 0 refuses at once, infinity never does. ``allow_missing``
-    admits a certificate that no CRL speaks of.
+    admits a certificate that no CRL speaks of. ``answers`` is what came back for the needs of verdicts, shared by all
+    bundles of the process and kept over reloads.
     """
 
     check: Check
@@ -31,6 +33,7 @@ class Revocation:
     issuers: tuple[Certificate, ...] = ()
     grace: float = 0.0
     allow_missing: bool = False
+    answers: Answers = field(default_factory=Answers)
 
     def __str__(self) -> str:
         """Say what is checked and which way the defaults fall, as the configuration does."""

@@ -1,0 +1,81 @@
+"""Needs: what a verdict waits for, as somebody who may use the network is asked for it.
+
+A need is plain values, so that it can be sent to another process. Its ``key`` is what the answer is filed under:
+equal questions have equal keys, whoever asks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import sha256
+from typing import Final
+
+_OCTETS_OF_A_LENGTH: Final = 4
+
+
+@dataclass(frozen=True)
+class CrlNeed:
+    """A CRL at one of ``urls``, tried in this order, for the certificate at ``depth`` of a chain.
+
+    ``fingerprint`` is that certificate's (lower-case hexadecimal SHA-256).
+    """
+
+    bundle: str
+    urls: tuple[str, ...]
+    fingerprint: str
+    depth: int
+
+    @cached_property
+    def key(self) -> bytes:
+        """What the answer is filed under: the addresses, whichever certificate led to them."""
+        return _digest("crl", *self.urls)
+
+    def __str__(self) -> str:
+        """Name what is asked for."""
+        return f"the CRL at {_listed(self.urls)}"
+
+
+@dataclass(frozen=True)
+class OcspNeed:
+    """The OCSP status of ``certificate`` by ``issuer`` (DER each), from one of ``urls``, tried in this order.
+
+    ``digest`` is the hash of the certID (``sha1``, ``sha256``); ``nonce`` asks to send one. ``timeout`` bounds each
+    attempt in seconds. ``fingerprint`` is the certificate's (lower-case hexadecimal SHA-256), ``depth`` its place.
+    """
+
+    bundle: str
+    urls: tuple[str, ...]
+    certificate: bytes
+    issuer: bytes
+    fingerprint: str
+    depth: int
+    digest: str
+    nonce: bool
+    timeout: float
+
+    @cached_property
+    def key(self) -> bytes:
+        """What the answer is filed under: who is asked, how, and about whom; not the bundle that asks."""
+        asked = (self.fingerprint, sha256(self.issuer).hexdigest(), self.digest, str(self.nonce))
+        return _digest("ocsp", *asked, *self.urls)
+
+    def __str__(self) -> str:
+        """Name who is asked."""
+        return f"an OCSP answer of {_listed(self.urls)}"
+
+
+Need = CrlNeed | OcspNeed
+
+
+def _digest(*parts: str) -> bytes:
+    """Hash the parts, each with its length, so that no two lists of parts run together to the same octets."""
+    whole = sha256()
+    for part in parts:
+        octets = part.encode()
+        whole.update(len(octets).to_bytes(_OCTETS_OF_A_LENGTH, "big") + octets)
+    return whole.digest()
+
+
+def _listed(urls: tuple[str, ...]) -> str:
+    return " or ".join(urls)

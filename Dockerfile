@@ -1,10 +1,12 @@
 # syntax=docker/dockerfile:1
-FROM python:3.12-slim AS build
+# With a C compiler, which the slim image lacks: the data path is compiled.
+FROM python:3.12 AS build
 WORKDIR /src
-RUN python -m venv /opt/originward
-COPY pyproject.toml README.md LICENSE ./
+COPY pyproject.toml setup.py README.md LICENSE ./
 COPY proxy ./proxy
-RUN /opt/originward/bin/pip install --no-cache-dir .
+RUN python -m venv /opt/compiler && /opt/compiler/bin/pip install --no-cache-dir '.[compile]' && \
+    ORIGINWARD_COMPILE=1 /opt/compiler/bin/pip wheel --no-cache-dir --no-build-isolation --no-deps --wheel-dir /wheels .
+RUN python -m venv /opt/originward && /opt/originward/bin/pip install --no-cache-dir /wheels/*.whl
 
 FROM python:3.12-slim
 LABEL org.opencontainers.image.title="originward" \

@@ -16,7 +16,7 @@ from typing import Final
 import uvloop
 from OpenSSL import SSL
 
-from proxy import __version__
+from proxy import __version__, connection
 from proxy.accept.arrival import Arrival
 from proxy.house import TICK, House
 from proxy.observe.admin import Admin
@@ -142,6 +142,7 @@ def _announce(snapshot: Snapshot, log: Log, listeners: list[asyncio.Server], adm
         "started",
         version=__version__,
         python=sys.version.split()[0],
+        compiled=not str(connection.__file__).endswith(".py"),
         openssl=SSL.SSLeay_version(SSL.SSLEAY_VERSION).decode(),
         pid=os.getpid(),
         listen=addresses,

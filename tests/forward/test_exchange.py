@@ -8,6 +8,8 @@ from proxy.decide.verdict import Reason
 from proxy.forward.exchange import IDEMPOTENT
 from tests.support.relay import Client, FakePool
 
+pytestmark = pytest.mark.doubles
+
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 

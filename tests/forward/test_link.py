@@ -9,6 +9,8 @@ from proxy.decide.verdict import Reason
 from proxy.forward.link import MAX_HEAD, MAX_INTERIM, Link
 from tests.support.relay import Client, FakePool, FakeTransport
 
+pytestmark = pytest.mark.doubles
+
 OK = b"HTTP/1.1 200 OK\r\n"
 LENGTH = OK + b"Content-Length: 5\r\n\r\n"
 CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"

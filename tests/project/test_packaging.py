@@ -53,3 +53,10 @@ def test_the_unit_waits_longer_than_the_drain() -> None:
     assert unit["Service"]["KillSignal"] == "SIGTERM"
     assert unit["Service"]["NoNewPrivileges"] == "yes"
     assert unit["Service"]["ExecStart"].split()[0].endswith(f"/bin/{next(iter(PROJECT['scripts']))}")
+
+
+def test_what_is_compiled_exists() -> None:
+    """A module that was moved must not silently stay uncompiled."""
+    listed = re.findall(r'^    "(proxy/\S+\.py)",$', (ROOT / "setup.py").read_text(), re.MULTILINE)
+    assert "proxy/connection.py" in listed
+    assert [path for path in listed if not (ROOT / path).is_file()] == []

@@ -19,6 +19,8 @@ from tests.support.harness import PATIENCE, RawOrigin, TlsClient
 from tests.support.indoors import Indoors, indoors
 from tests.support.site import ZONE
 
+pytestmark = pytest.mark.doubles
+
 TLS_PARTS: dict[str, tuple[Any, str]] = {
     "the server name": (Handshake, "choose"),
     "the verified chain": (Facts, "peer"),

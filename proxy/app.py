@@ -10,6 +10,7 @@ import socket
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -23,6 +24,9 @@ from proxy.observe.admin import Admin
 from proxy.observe.log import Log, open_log
 from proxy.observe.metrics import Metrics
 from proxy.snapshot.address import Address
+from proxy.snapshot.cache import Cache
+from proxy.snapshot.cache_choice import Places, PrivateCache, given_directory
+from proxy.snapshot.crl_index import mapped_crls
 from proxy.snapshot.limits import Limits
 from proxy.snapshot.load import load
 from proxy.snapshot.model import Snapshot
@@ -35,7 +39,7 @@ BACKLOG: Final = 4096
 FIRST_GENERATION: Final = 1
 
 OWN_DESCRIPTORS: Final = 64
-"""Beside connections: listeners, the log, the admin page's clients, the event loop's own."""
+"""Beside connections and mapped CRLs: listeners, the log, the admin page's clients, the event loop's own."""
 
 
 def run(path: Path) -> int:
@@ -43,13 +47,28 @@ def run(path: Path) -> int:
 
     Raises ConfigError, and OSError where an address or the log cannot be opened.
     """
-    snapshot = load(path, FIRST_GENERATION, time.time())
-    log = open_log(snapshot.config.log.target)
+    with _private_cache() as private:
+        snapshot = load(path, FIRST_GENERATION, time.time(), Places(given_directory(os.environ), private))
+        log = open_log(snapshot.config.log.target)
+        try:
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                return runner.run(_serve(snapshot, log))
+        finally:
+            log.close()
+
+
+@contextmanager
+def _private_cache() -> Iterator[Cache | None]:
+    """Make a cache that goes with the process; None where there is no place for temporary files."""
     try:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            return runner.run(_serve(snapshot, log))
+        private = PrivateCache()
+    except OSError:
+        yield None
+        return
+    try:
+        yield private.cache
     finally:
-        log.close()
+        private.close()
 
 
 async def _serve(snapshot: Snapshot, log: Log) -> int:
@@ -119,7 +138,7 @@ def _settle() -> None:
 
 def _allow_descriptors(limits: Limits) -> Iterator[str]:
     """Raise the process's limit of open files as far as is needed and allowed; warn where that is not enough."""
-    needed = 2 * limits.connections + OWN_DESCRIPTORS  # a client's, and one to the app
+    needed = 2 * limits.connections + OWN_DESCRIPTORS + mapped_crls()  # a client's, and one to the app
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY or soft >= needed:
         return

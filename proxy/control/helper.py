@@ -42,7 +42,7 @@ LENGTH: Final = struct.Struct("!Q")
 MAX_FRAME: Final = 512 << 20
 """Octets of a request or an outcome: a configuration of 10,000 hosts with all its certificates takes a tenth of it."""
 
-PATIENCE_OF_THE_KERNEL: Final = 500
+OOM_SCORE: Final = 500
 """Added to a task's out-of-memory score: where memory runs out, a task goes before what serves."""
 
 NICENESS: Final = 10
@@ -176,9 +176,9 @@ class Helper:
 
 def work(channel: socket.socket) -> NoReturn:
     """Do the one task that comes over ``channel``, answer with its outcome, and end."""
+    with suppress(OSError), open("/proc/self/oom_score_adj", "w") as score:  # noqa: PTH123 - one write
+        score.write(str(OOM_SCORE))
     with suppress(OSError):
-        with open("/proc/self/oom_score_adj", "w") as score:  # noqa: PTH123 - one write
-            score.write(str(PATIENCE_OF_THE_KERNEL))
         os.nice(NICENESS)
     request = _receive(channel)
     outcome = _outcome(request)

@@ -212,6 +212,12 @@ class LogConfig(_Model):
     requests: Literal["off", "errors", "all"] = "errors"
 
 
+class CacheConfig(_Model):
+    """Where CRLs are kept; None leaves it to the service manager, or to a folder that goes with the process."""
+
+    directory: FilePath | None = None
+
+
 class Config(_Model):
     """The whole file."""
 
@@ -221,6 +227,7 @@ class Config(_Model):
     hosts: Some[HostConfig]
     admin: AdminConfig = AdminConfig()
     log: LogConfig = LogConfig()
+    cache: CacheConfig = CacheConfig()
     limits: Limits = Limits()
 
 

@@ -23,7 +23,6 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from proxy.decide.facts import Certificate, MalformedCertificateError, read_certificate
-from proxy.decide.peer.crl.facts import Crl, MalformedCrlError, read_crl
 
 PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 
@@ -45,7 +44,7 @@ def read_certificates(data: bytes, *, beside_key: bool = False) -> tuple[Certifi
     """
     if not data.strip():
         raise CredentialError("the file is empty; a CA or certificate file holds at least one certificate")
-    ders = list(_pem_blocks(data, _CERTIFICATE, beside_key=beside_key)) if _BEGIN in data else [data]
+    ders = list(_pem_blocks(data, _CERTIFICATE, beside_key=beside_key)) if is_pem(data) else [data]
     if not ders:
         raise CredentialError("the file holds no certificate")
     certificates = []
@@ -53,27 +52,24 @@ def read_certificates(data: bytes, *, beside_key: bool = False) -> tuple[Certifi
         try:
             certificates.append(read_certificate(der))
         except MalformedCertificateError as fault:
-            what = f"certificate {number} of {len(ders)}" if _BEGIN in data else "neither PEM nor one DER certificate"
+            what = f"certificate {number} of {len(ders)}" if is_pem(data) else "neither PEM nor one DER certificate"
             raise CredentialError(f"{what}: {fault}") from fault
     return tuple(certificates)
 
 
-def read_crls(data: bytes, source: str) -> tuple[Crl, ...]:
-    """Read the CRLs of a PEM file, or the one of a DER file, in their order; there is at least one.
+def crls_in(data: bytes) -> tuple[bytes, ...]:
+    """Return the DER of the CRLs of a PEM file, or the one of a DER file, in their order; there is at least one.
 
-    Raises CredentialError for anything else that is found, and for any CRL that cannot be used.
+    Raises CredentialError for anything else that is found. What is in the DER is not looked at.
     """
     if not data.strip():
         raise CredentialError("the file is empty; a CRL file holds at least one CRL")
-    ders = list(_pem_blocks(data, _CRL)) if _BEGIN in data else [data]
-    crls = []
-    for number, der in enumerate(ders, 1):
-        try:
-            crls.append(read_crl(der, source))
-        except MalformedCrlError as fault:
-            what = f"CRL {number} of {len(ders)}" if _BEGIN in data else "neither PEM nor one DER CRL"
-            raise CredentialError(f"{what}: {fault}") from fault
-    return tuple(crls)
+    return tuple(_pem_blocks(data, _CRL)) if is_pem(data) else (data,)
+
+
+def is_pem(data: bytes) -> bool:
+    """Tell whether octets are taken for PEM."""
+    return _BEGIN in data
 
 
 def _pem_blocks(data: bytes, wanted: frozenset[str], *, beside_key: bool = False) -> Iterator[bytes]:
@@ -98,7 +94,7 @@ def _decode(body: bytes, number: int) -> bytes:
 
 def read_private_key(data: bytes) -> PrivateKey:
     """Read an RSA or elliptic-curve private key, PEM or DER, without a pass phrase. Raises CredentialError."""
-    load = load_pem_private_key if _BEGIN in data else load_der_private_key
+    load = load_pem_private_key if is_pem(data) else load_der_private_key
     try:
         key = load(data, password=None)
     except TypeError as fault:

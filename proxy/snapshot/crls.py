@@ -1,29 +1,40 @@
 """CRLs: reads the files that a bundle's revocation settings name, and checks what can be before any client comes.
 
-A CRL whose issuer is an anchor, or is given as one of ``issuers``, is held against it at once. Others are by an
-intermediate that clients bring along, and are held against that one then.
+What is read comes to index files, and opening these is all that is left to do where traffic flows. A CRL whose issuer
+is an anchor, or is given as one of ``issuers``, is held against it at once. Others are by an intermediate that clients
+bring along, and are held against that one then.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from proxy.decide.facts import Certificate
+from proxy.decide.facts import Certificate, read_certificate
 from proxy.decide.peer.crl.evidence import moment
-from proxy.decide.peer.crl.facts import Crl
+from proxy.decide.peer.crl.facts import Crl, MalformedCrlError
 from proxy.decide.peer.crl.settings import Check, Revocation
 from proxy.decide.peer.crl.store import CrlStore, is_future
 from proxy.decide.peer.crl.verify import expects
+from proxy.snapshot.cache import Cache
 from proxy.snapshot.config import CrlConfig, RevocationConfig
-from proxy.snapshot.credentials import CredentialError, distinct, read_crls
+from proxy.snapshot.credentials import CredentialError, crls_in, distinct, is_pem
+from proxy.snapshot.crl_index import CrlIndexError, CrlRef, compile_crl, open_crl
 from proxy.snapshot.files import CRL_SUFFIXES, MAX_CRL, Contents, FileError, certificates_in, files_in
 from proxy.snapshot.problems import KeyPath
 
 
 class Desk(Protocol):
-    """Reads files, and takes notes of what is wrong or worrying about the key that names them."""
+    """Reads files, and takes notes of what is wrong or worrying about the key that names them.
+
+    ``cache`` is where CRLs are compiled to, None where they are kept in memory.
+    """
+
+    @property
+    def cache(self) -> Cache | None:
+        """Where CRLs are compiled to."""
 
     def read(self, path: Path, at: KeyPath, limit: int) -> Contents | None:
         """Read a file; None goes with a problem."""
@@ -38,10 +49,27 @@ class Desk(Protocol):
         """Note what is worrying."""
 
 
-def read_revocation(
+@dataclass(frozen=True, slots=True)
+class CrlFile:
+    """A compiled CRL, and where it came from."""
+
+    ref: CrlRef
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedRevocation:
+    """What a bundle judges revocation by, as plain values: ``issuers`` are the DER of certificates."""
+
+    config: RevocationConfig
+    crls: tuple[CrlFile, ...]
+    issuers: tuple[bytes, ...]
+
+
+def prepare_revocation(
     config: RevocationConfig | None, at: KeyPath, anchors: tuple[Certificate, ...], desk: Desk, now: float
-) -> Revocation | None:
-    """Read what a bundle with these ``anchors`` judges revocation by, as of Unix time ``now``.
+) -> PreparedRevocation | None:
+    """Read and compile what a bundle with these ``anchors`` judges revocation by, as of Unix time ``now``.
 
     Every fault becomes a problem at ``desk``. None is for a bundle that asks for nothing.
     """
@@ -49,12 +77,42 @@ def read_revocation(
         return None
     place = (*at, "crl")
     issuers = distinct(_issuers(config.crl, place, desk))
-    store = CrlStore(_crls(config.crl, place, desk))
+    files = tuple(_files(config.crl, place, desk))
+    try:
+        store = CrlStore(open_crl(file.ref, file.source) for file in files)
+    except CrlIndexError as fault:
+        desk.problem((*place, "sources"), str(fault))
+        return None
     _hold_against(store, (*anchors, *issuers), place, desk)
     for crl in store.newest:
         _worry(crl, (*place, "sources"), desk, now)
-    allow_missing = config.crl.when_missing == "allow"
-    return Revocation(config.check, store, issuers, config.crl.when_stale, allow_missing)
+    return PreparedRevocation(config, files, tuple(issuer.der for issuer in issuers))
+
+
+def assemble_revocation(prepared: PreparedRevocation | None) -> Revocation | None:
+    """Open what was prepared. Raises CrlIndexError where an index file has gone since."""
+    if prepared is None or prepared.config.crl is None:
+        return None
+    store = CrlStore(open_crl(file.ref, file.source) for file in prepared.crls)
+    issuers = tuple(map(read_certificate, prepared.issuers))
+    crl = prepared.config.crl
+    return Revocation(prepared.config.check, store, issuers, crl.when_stale, crl.when_missing == "allow")
+
+
+def compile_crls(data: bytes, cache: Cache | None) -> tuple[CrlRef, ...]:
+    """Compile the CRLs of a PEM file, or the one of a DER file, in their order; there is at least one.
+
+    Raises CredentialError for anything else that is found, and for any CRL that cannot be used.
+    """
+    ders = crls_in(data)
+    refs = []
+    for number, der in enumerate(ders, 1):
+        try:
+            refs.append(compile_crl(der, cache))
+        except MalformedCrlError as fault:
+            what = f"CRL {number} of {len(ders)}" if is_pem(data) else "neither PEM nor one DER CRL"
+            raise CredentialError(f"{what}: {fault}") from fault
+    return tuple(refs)
 
 
 def _issuers(config: CrlConfig, at: KeyPath, desk: Desk) -> Iterator[Certificate]:
@@ -69,7 +127,7 @@ def _issuers(config: CrlConfig, at: KeyPath, desk: Desk) -> Iterator[Certificate
             yield from desk.certificates(file, here)
 
 
-def _crls(config: CrlConfig, at: KeyPath, desk: Desk) -> Iterator[Crl]:
+def _files(config: CrlConfig, at: KeyPath, desk: Desk) -> Iterator[CrlFile]:
     for place, path in enumerate(config.sources):
         here = (*at, "sources", place)
         try:
@@ -78,18 +136,22 @@ def _crls(config: CrlConfig, at: KeyPath, desk: Desk) -> Iterator[Crl]:
             desk.problem(here, str(fault))
             continue
         for file in files:
-            yield from _in_file(file, here, desk)
+            yield from (CrlFile(ref, str(file)) for ref in _in_file(file, here, desk))
 
 
-def _in_file(file: Path, at: KeyPath, desk: Desk) -> tuple[Crl, ...]:
+def _in_file(file: Path, at: KeyPath, desk: Desk) -> tuple[CrlRef, ...]:
     contents = desk.read(file, at, MAX_CRL)
     if contents is None:
         return ()
     try:
-        return read_crls(contents.data, str(file))
+        refs = compile_crls(contents.data, desk.cache)
     except CredentialError as fault:
         desk.problem(at, f"{file}: {fault}")
         return ()
+    for ref in refs:
+        if ref.worry is not None:
+            desk.warn(at, f"{ref.worry}; each process keeps a copy of {file} in its memory")
+    return refs
 
 
 def _hold_against(store: CrlStore, known: tuple[Certificate, ...], at: KeyPath, desk: Desk) -> None:

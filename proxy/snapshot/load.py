@@ -17,6 +17,7 @@ from proxy.decide.peer.chain import Bundle
 from proxy.decide.peer.gate import Gate
 from proxy.decide.peer.policy.rule import Rule
 from proxy.decide.request.route import Host, HostTable, Route
+from proxy.snapshot.cache_choice import Places, choose_cache
 from proxy.snapshot.config import Config, HostConfig, RouteConfig
 from proxy.snapshot.credentials import distinct
 from proxy.snapshot.document import MAX_FILE, Document, parse
@@ -30,13 +31,15 @@ from proxy.snapshot.tls import build_context
 from proxy.snapshot.translate import read_config
 
 
-def load(path: Path, generation: int, now: float) -> Snapshot:
+def load(path: Path, generation: int, now: float, places: Places | None = None) -> Snapshot:
     """Load the configuration at ``path`` as of Unix time ``now``; ``generation`` numbers the snapshot.
 
+    ``places`` are where its cache can be; None keeps nothing.
     Raises ConfigError with every problem found.
     """
     document, config = _configuration(path)
     material = Material(document, now)
+    material.cache = choose_cache(config, places, material)
     bundles = {name: material.bundle(name, trust) for name, trust in config.trust.items()}
     credentials = [material.credential(host, ("hosts", place)) for place, host in enumerate(config.hosts)]
     good = _Good(

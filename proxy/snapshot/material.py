@@ -12,6 +12,7 @@ from OpenSSL import crypto
 from proxy.decide.facts import Certificate
 from proxy.decide.peer.chain import Bundle, check_keys
 from proxy.decide.peer.crl.evidence import moment
+from proxy.snapshot.cache import Cache
 from proxy.snapshot.config import CertificateConfig, HostConfig, TrustConfig
 from proxy.snapshot.credentials import (
     CredentialError,
@@ -23,7 +24,7 @@ from proxy.snapshot.credentials import (
     read_certificates,
     read_private_key,
 )
-from proxy.snapshot.crls import read_revocation
+from proxy.snapshot.crls import assemble_revocation, prepare_revocation
 from proxy.snapshot.document import Document
 from proxy.snapshot.fields import is_address
 from proxy.snapshot.files import MAX_CREDENTIAL, Contents, FileError, certificates_in, read
@@ -41,9 +42,13 @@ class Credential:
 
 
 class Material:
-    """Reads files for one snapshot at Unix time ``now``; ``problems``, ``warnings`` and ``files`` grow on the way."""
+    """Reads files for one snapshot at Unix time ``now``; ``problems``, ``warnings`` and ``files`` grow on the way.
+
+    CRLs are compiled into ``cache``; None keeps them in memory.
+    """
 
     def __init__(self, document: Document, now: float) -> None:
+        self.cache: Cache | None = None
         self.problems: list[Problem] = []
         self.warnings: list[Problem] = []
         self.files: list[Path] = [document.file]
@@ -57,11 +62,11 @@ class Material:
         for place, path in enumerate(trust.anchors):
             found.extend(self._anchors(path, ("trust", name, "anchors", place)))
         anchors = distinct(found)
-        revocation = read_revocation(trust.revocation, ("trust", name, "revocation"), anchors, self, self._now)
+        revocation = prepare_revocation(trust.revocation, ("trust", name, "revocation"), anchors, self, self._now)
         if len(self.problems) > before:
             return None
         try:
-            return Bundle(name, anchors, trust.require_eku, revocation)
+            return Bundle(name, anchors, trust.require_eku, assemble_revocation(revocation))
         except crypto.Error:
             self.problem(("trust", name), "OpenSSL cannot read one of the anchors")
             return None

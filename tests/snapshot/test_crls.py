@@ -7,8 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from proxy.decide.peer.crl.findings import find
+from proxy.decide.peer.crl.parts import skeleton_of
 from proxy.decide.peer.crl.settings import Check
 from proxy.operate.check import check
+from proxy.snapshot import crl_index
+from proxy.snapshot.cache_choice import Places
 from proxy.snapshot.load import load
 from proxy.snapshot.model import Snapshot
 from proxy.snapshot.problems import ConfigError
@@ -174,3 +178,52 @@ def test_check_lists_the_crls_with_their_numbers_and_dates(config: Path, ca: Iss
     assert "replaced by a newer one" in text
     assert "OUT OF DATE since" in text
     assert "its signature is checked with a chain" in text
+
+
+def test_crls_are_compiled_into_the_configured_cache(config: Path, ca: Issued, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once: the next start opens what is there, and a file that went bad in between is made anew."""
+    write(config.parent / "crl" / "a.crl", make_crl(ca, {5: 1}))
+    config.write_text(TEXT + "cache: {directory: cache}\n")
+    first = load(config, 1, NOW, Places())
+    (index,) = (config.parent / "cache").iterdir()
+    good = index.read_bytes()
+    compiled: list[bytes] = []
+    monkeypatch.setattr(crl_index, "skeleton_of", lambda der: compiled.append(der) or skeleton_of(der))
+    second = load(config, 2, NOW, Places())
+    assert compiled == []
+    index.unlink()  # what is in force keeps its own
+    index.write_bytes(good[:-1])
+    third = load(config, 3, NOW, Places())
+    assert len(compiled) == 1
+    assert index.read_bytes() == good
+    for snapshot in (first, second, third):
+        revocation = snapshot.bundles["cdn"].revocation
+        assert revocation is not None
+        (crl,) = revocation.crls.crls
+        assert find(crl, crl.issuer_key, 5) is not None
+
+
+def test_a_cache_that_others_can_write_to_refuses_the_start(config: Path, ca: Issued) -> None:
+    """At its key, with what to do; who only asks is warned."""
+    write(config.parent / "crl" / "a.crl", make_crl(ca))
+    (config.parent / "cache").mkdir()
+    (config.parent / "cache").chmod(0o777)
+    config.write_text(TEXT + "cache: {directory: cache}\n")
+    with pytest.raises(ConfigError, match=r"o\.yaml:14: cache\.directory: .*/cache can be written to .*chmod 700"):
+        load(config, 1, NOW, Places())
+    assert "for the user of this command" in load(config, 1, NOW).warnings[0]
+
+
+def test_a_full_disk_is_a_warning(config: Path, ca: Issued, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And the CRL is in force all the same."""
+
+    def full(_handle: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    write(config.parent / "crl" / "a.crl", make_crl(ca, {5: 1}))
+    config.write_text(TEXT + "cache: {directory: cache}\n")
+    monkeypatch.setattr("os.fsync", full)
+    snapshot = load(config, 1, NOW, Places())
+    assert "No space left on device; each process keeps a copy of" in snapshot.warnings[0]
+    assert snapshot.bundles["cdn"].revocation is not None
+    assert len(snapshot.bundles["cdn"].revocation.crls.crls[0]) == 1

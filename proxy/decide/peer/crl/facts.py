@@ -6,7 +6,7 @@ Whatever it asks that the proxy could not honour is an error here: nothing that 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, TypeVar
 
 from cryptography import x509
@@ -15,10 +15,10 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding
 from cryptography.x509.oid import ExtensionOID, SignatureAlgorithmOID
 
-from proxy.decide.peer.crl.der import CONTEXT_0, GENERALIZED_TIME, INTEGER, SEQUENCE, UTC_TIME, DerError, span
 from proxy.decide.peer.crl.entries import Walk
 from proxy.decide.peer.crl.index import SerialIndex
 from proxy.decide.peer.crl.names import GeneralNameKey, NameKey, name_key, point_names
+from proxy.decide.peer.crl.parts import parts_of
 from proxy.decide.text import printable
 
 WEAK_HASHES: Final = frozenset({"md5", "sha1", "sha224"})
@@ -69,7 +69,7 @@ class Seal:
 
     scheme: padding.PSS | padding.PKCS1v15 | ec.ECDSA | None
     digest: hashes.HashAlgorithm | None
-    signed: bytes
+    signed: bytes | memoryview
     signature: bytes
 
 
@@ -107,7 +107,29 @@ def read_crl(der: bytes, source: str) -> Crl:
         raise MalformedCrlError(printable(f"the CRL cannot be used: {fault}")) from fault
 
 
+def restore_crl(
+    skeleton: bytes, signed: bytes | memoryview, entries: Mapping[NameKey, SerialIndex], source: str
+) -> Crl:
+    """Make a CRL of what was kept of it: its skeleton, what its seal says it signed, and its entries.
+
+    It is checked as ``read_crl`` does, but for the entries. Raises MalformedCrlError.
+    """
+    try:
+        return _crl(x509.load_der_x509_crl(skeleton), signed, entries, source)
+    except _UNREADABLE as fault:
+        raise MalformedCrlError(printable(f"the CRL cannot be used: {fault}")) from fault
+
+
 def _read(crl: x509.CertificateRevocationList, der: bytes, source: str) -> Crl:
+    parts = parts_of(der)
+    bare = _crl(crl, _signed(crl, memoryview(der)[parts.signed]), {}, source)
+    walk = Walk(bare.issuer_key, indirect=bare.scope.indirect, delta=bare.base is not None)
+    return replace(bare, entries=walk.run(der, parts.entries.start, parts.entries.stop))
+
+
+def _crl(
+    crl: x509.CertificateRevocationList, signed: bytes | memoryview, entries: Mapping[NameKey, SerialIndex], source: str
+) -> Crl:
     extensions = crl.extensions
     for extension in extensions:
         if extension.critical and extension.oid not in _KNOWN:
@@ -120,9 +142,6 @@ def _read(crl: x509.CertificateRevocationList, der: bytes, source: str) -> Crl:
     if crl.next_update_utc is None:
         raise ValueError("it has no nextUpdate, so nobody could tell when it is out of date")
     issuer = name_key(crl.issuer)
-    scope = _scope(_value(extensions, x509.IssuingDistributionPoint), issuer)
-    signed, listed = _parts(der)
-    walk = Walk(issuer, indirect=scope.indirect, delta=delta is not None)
     return Crl(
         source=source,
         issuer=crl.issuer.rfc4514_string(),
@@ -132,10 +151,10 @@ def _read(crl: x509.CertificateRevocationList, der: bytes, source: str) -> Crl:
         base=None if delta is None else delta.crl_number,
         this_update=crl.last_update_utc.timestamp(),
         next_update=crl.next_update_utc.timestamp(),
-        scope=scope,
+        scope=_scope(_value(extensions, x509.IssuingDistributionPoint), issuer),
         freshest=_addresses(_value(extensions, x509.FreshestCRL)),
-        seal=_seal(crl, der, signed),
-        entries=walk.run(der, *listed),
+        seal=_seal(crl, signed),
+        entries=entries,
     )
 
 
@@ -164,35 +183,22 @@ def _addresses(points: Iterable[x509.DistributionPoint] | None) -> tuple[str, ..
     return tuple(name.value for name in names if isinstance(name, x509.UniformResourceIdentifier))
 
 
-def _parts(der: bytes) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Return where the signed part is (with its tag), and where the entries are (without; empty if there are none)."""
-    start, end = span(der, 0, len(der), SEQUENCE)
-    if end != len(der):
-        raise DerError("octets follow the CRL")
-    at, stop = span(der, start, end, SEQUENCE)
-    algorithm = span(der, stop, end, SEQUENCE)
-    if der[at] == INTEGER:
-        at = span(der, at, stop)[1]
-    inner = span(der, at, stop, SEQUENCE)
-    if der[slice(*inner)] != der[slice(*algorithm)]:
-        raise DerError("the signature algorithm within differs from the one outside (section 5.1.1.2)")
-    after = span(der, inner[1], stop, SEQUENCE)[1]  # the issuer
-    while after < stop and der[after] in (UTC_TIME, GENERALIZED_TIME):
-        after = span(der, after, stop)[1]
-    if after == stop or der[after] == CONTEXT_0:
-        return (start, stop), (after, after)
-    return (start, stop), span(der, after, stop, SEQUENCE)
-
-
-def _seal(crl: x509.CertificateRevocationList, der: bytes, signed: tuple[int, int]) -> Seal:
+def _seal(crl: x509.CertificateRevocationList, signed: bytes | memoryview) -> Seal:
     scheme = crl.signature_algorithm_parameters
     if crl.signature_algorithm_oid in _MESSAGE_SIGNED:
-        return Seal(None, None, der[slice(*signed)], crl.signature)
+        return Seal(None, None, signed, crl.signature)
     digest = crl.signature_hash_algorithm
     if digest is None or not isinstance(scheme, padding.PSS | padding.PKCS1v15 | ec.ECDSA):
         raise ValueError(f"signature algorithm {crl.signature_algorithm_oid.dotted_string} is not supported")
     if digest.name in WEAK_HASHES:
         raise ValueError(f"it is signed with {digest.name}; SHA-256 and up are accepted")
-    hasher = hashes.Hash(digest)
-    hasher.update(memoryview(der)[slice(*signed)])
-    return Seal(scheme, digest, hasher.finalize(), crl.signature)
+    return Seal(scheme, digest, bytes(signed), crl.signature)
+
+
+def _signed(crl: x509.CertificateRevocationList, octets: memoryview) -> bytes:
+    """Return what a seal keeps of the signed ``octets``."""
+    if crl.signature_algorithm_oid in _MESSAGE_SIGNED or crl.signature_hash_algorithm is None:
+        return bytes(octets)
+    hasher = hashes.Hash(crl.signature_hash_algorithm)
+    hasher.update(octets)
+    return hasher.finalize()

@@ -41,6 +41,16 @@ class SerialIndex:
         if len(self._records) % self._size:
             raise ValueError(f"{len(self._records)} octets are no whole number of records of {self._size}")
 
+    @property
+    def records(self) -> memoryview:
+        """All records, for whoever writes them to a file."""
+        return self._records
+
+    @property
+    def width(self) -> int:
+        """The octets of each serial."""
+        return self._width
+
     def __len__(self) -> int:
         return len(self._records) // self._size
 

@@ -58,7 +58,7 @@ def _verified(seal: Seal, signer: Certificate) -> bool:
     """Check the signature; raises InvalidSignature. False is for a key of another kind."""
     match signer.x509.public_key(), seal.scheme, seal.digest:
         case rsa.RSAPublicKey() as rsa_key, padding.PSS() | padding.PKCS1v15() as scheme, digest if digest is not None:
-            rsa_key.verify(seal.signature, seal.signed, scheme, Prehashed(digest))
+            rsa_key.verify(seal.signature, bytes(seal.signed), scheme, Prehashed(digest))
         case ec.EllipticCurvePublicKey() as ec_key, ec.ECDSA(), digest if digest is not None:
             ec_key.verify(seal.signature, seal.signed, ec.ECDSA(Prehashed(digest)))
         case ed25519.Ed25519PublicKey() | ed448.Ed448PublicKey() as ed_key, None, None:

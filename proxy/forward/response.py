@@ -27,9 +27,16 @@ _OWN: Final = dict.fromkeys(HOP_BY_HOP, _DROP) | {
     b"connection": _CONNECTION,
 }
 _MAX_KNOWN: Final = 2_000
-_MAX_KNOWN_LINE: Final = 64
-_Parser = httptools.HttpResponseParser
-_known: dict[bytes, int] = {}
+_MAX_KNOWN_LINE: Final = 128
+_MAX_LINES: Final = 1_000
+_Parser: Final = httptools.HttpResponseParser
+_known: Final[dict[bytes, int]] = {}
+_lines: Final[set[bytes]] = set()
+"""Field lines that llhttp has seen, and that are forwarded as they stand: an app repeats most of its own."""
+
+_LENGTH_LINE: Final = b"Content-Length: "
+_KEEP_ALIVE_LINE: Final = b"Connection: keep-alive"
+_MAX_DIGITS: Final = 18
 
 
 class BadResponseError(ValueError):
@@ -87,7 +94,7 @@ _BODY_CHUNKED: Final = Body.CHUNKED
 _BODY_CLOSE: Final = Body.CLOSE
 
 
-_status_lines: dict[bytes, tuple[int, bytes, bool]] = {}
+_status_lines: Final[dict[bytes, tuple[int, bytes, bool]]] = {}
 
 
 def _read_status_line(line: bytes) -> tuple[int, bytes, bool]:
@@ -105,8 +112,39 @@ def _read_status_line(line: bytes) -> tuple[int, bytes, bool]:
     return read
 
 
-def read_response(raw: bytes, method: bytes) -> ResponseHead:  # noqa: C901 - one loop, a branch per kind of field
+def read_response(raw: bytes, method: bytes) -> ResponseHead:
     """Read the head of the answer to a request of ``method``. Raises BadResponseError."""
+    lines = raw.split(b"\r\n")
+    head = _read_known(lines)
+    if head is None:
+        head = _read_any(raw, lines)
+    head.body = _body_of(head, method)
+    return head
+
+
+def _read_known(lines: list[bytes]) -> ResponseHead | None:
+    """Read a head of lines that were met before, and a length; None where there is anything else in it."""
+    if lines[0] not in _status_lines or len(lines) - 3 > MAX_FIELDS:
+        return None
+    head = ResponseHead(lines[0])
+    forwarded = head.lines
+    for line in lines[1:-2]:
+        if line in _lines:
+            forwarded.append(line)
+        elif line.startswith(_LENGTH_LINE):
+            digits = line[len(_LENGTH_LINE) :]
+            if head.length is not None or not digits.isdigit() or len(digits) > _MAX_DIGITS:
+                return None
+            head.length = int(digits)
+        elif line == _KEEP_ALIVE_LINE:
+            head.keep_alive = True
+        else:
+            return None
+    return head
+
+
+def _read_any(raw: bytes, lines: list[bytes]) -> ResponseHead:
+    """Read a head line by line."""
     # As for requests: llhttp proves the form, and from there on splitting is parsing.
     try:
         _Parser(NOBODY).feed_data(raw)
@@ -114,36 +152,27 @@ def read_response(raw: bytes, method: bytes) -> ResponseHead:  # noqa: C901 - on
         raise BadResponseError("it switches protocols, which was not asked for") from fault
     except httptools.HttpParserError as fault:
         raise BadResponseError(str(fault)) from fault
-    lines = raw.split(b"\r\n")
     if len(lines) - 3 > MAX_FIELDS:  # besides the status line, and the two empty strings behind the last field
         raise BadResponseError(f"more than {MAX_FIELDS} fields")
     head = ResponseHead(lines[0])
-    forward, kind_of = head.lines.append, _known.get
     for line in lines[1:-2]:
         name, _, value = line.partition(b":")
-        kind = kind_of(name)
-        if kind == 0:  # _KEEP, in a loop that every field of every response goes through
-            forward(line)
-        elif kind == _LENGTH:
-            head.length = int(value)  # which comes once, llhttp has seen to that
-        elif kind == _CONNECTION and not head.options:
-            head.options = value.strip().lower()
-        elif kind is None:
-            _take(head, _sort(name), line, value.strip())
-        elif kind != _DROP:
-            _take(head, kind, line, value.strip())
+        kind = _known.get(name)
+        if kind is None:
+            kind = _sort(name)
+        _take(head, kind, line, value.strip())
     options = head.options
     if options == b"keep-alive":
         head.keep_alive = True
     elif options:
         _read_options(head)
-    head.body = _body_of(head, method)
     return head
 
 
 def _take(head: ResponseHead, kind: int, line: bytes, value: bytes) -> None:
     if kind == _KEEP:
         head.lines.append(line)
+        _remember(line)
     elif kind == _LENGTH:
         head.length = int(value)
     elif kind == _CONNECTION:
@@ -154,6 +183,14 @@ def _take(head: ResponseHead, kind: int, line: bytes, value: bytes) -> None:
         if not head.keep_alive:  # which says no more than the version until all fields are read
             raise BadResponseError("a chunked body in HTTP/1.0")
         head.chunked = True
+
+
+def _remember(line: bytes) -> None:
+    """Remember a line; when there are too many, of which most will not come again, begin anew."""
+    if len(line) <= _MAX_KNOWN_LINE:
+        if len(_lines) >= _MAX_LINES:
+            _lines.clear()
+        _lines.add(line)
 
 
 def _sort(name: bytes) -> int:

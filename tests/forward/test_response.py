@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from proxy.forward import response
 from proxy.forward.response import MAX_FIELDS, BadResponseError, Body, ResponseHead, read_response
 
 
@@ -192,3 +193,39 @@ def test_any_octets_are_a_head_or_an_error(raw: bytes) -> None:
         except BadResponseError:
             continue
         assert head.render(http11=True, close=True).endswith(b"\r\n\r\n")
+
+
+KNOWN = b"X-Known: 1\r\n"
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [LENGTH + LENGTH, b"Content-Length: 5, 5\r\n", b"Content-Length: +5\r\n", b"Content-Length: \r\n",
+     b"Content-Length: 5\x0b\r\n", b"Content-Length: " + b"9" * 5_000 + b"\r\n", b" folded\r\n", b"X-Known : 1\r\n",
+     LENGTH + CHUNKED, CHUNKED + LENGTH, CHUNKED + CHUNKED, b"X-Bare: a\nb\r\n"],
+)  # fmt: skip
+def test_lines_that_were_met_before_hide_no_bad_one(fields: bytes) -> None:
+    """A head is read the short way only where every line is known, or is one plain length."""
+    assert read(KNOWN + LENGTH).length == read(KNOWN + LENGTH).length == 5
+    for around in (KNOWN + fields, fields + KNOWN):
+        with pytest.raises(BadResponseError):
+            read(around)
+
+
+def test_a_head_that_was_met_before_is_read_as_it_was_the_first_time() -> None:
+    """For each method, version and framing."""
+    fields = KNOWN + b"Connection: keep-alive\r\nX-Again: 2\r\n"
+    for line in (b"HTTP/1.1 200 OK", b"HTTP/1.0 200 OK", b"HTTP/1.1 204 No Content"):
+        for method in (b"GET", b"HEAD"):
+            for framing in (LENGTH, b"", b"Content-Length: 0\r\n"):
+                heads = [read(fields + framing, line, method) for _ in range(2)]
+                first, again = [[getattr(head, slot) for slot in ResponseHead.__slots__ if slot != "options"]
+                                for head in heads]  # fmt: skip
+                assert first == again
+
+
+def test_lines_that_vary_fill_no_memory() -> None:
+    """The memory begins anew when it is full."""
+    for number in range(2 * response._MAX_LINES):
+        read(b"ETag: %d\r\n" % number)
+    assert len(response._lines) <= response._MAX_LINES

@@ -7,7 +7,6 @@ is forwarded, what is dropped, and what the proxy itself has to know, so that no
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from enum import IntEnum
 from functools import partial
@@ -28,6 +27,13 @@ MAX_KNOWN_NAMES: Final = 2_000
 
 MAX_KNOWN_NAME: Final = 64
 """Octets of a name that is remembered, so that strangers cannot fill the memory with long ones."""
+
+MAX_KNOWN_LINE: Final = 128
+"""Octets of a field line that is remembered: Accept fields and user agents are, cookies are not."""
+
+MAX_LINES_OF_NAME: Final = 8
+"""Field lines that are remembered of one name: those of the few CDNs and services in front, and what varies soon
+has used up its share, so that the memory of all is bounded by MAX_KNOWN_NAMES * 8 * 128 octets, 2 MB."""
 
 MAX_QUOTED: Final = 100
 """Octets of a value that a refusal quotes: enough to recognise it."""
@@ -54,10 +60,13 @@ class Field(IntEnum):
     REQUEST_ID = 10
     EXPECT = 11
     VIA = 12
+    FORWARD_OFTEN = 13
+    """Forwarded, and its lines are remembered."""
 
 
 # Reading a member off an enumeration is slow enough to show in a profile of requests.
 _FORWARD: Final = Field.FORWARD
+_FORWARD_OFTEN: Final = Field.FORWARD_OFTEN
 _DROP: Final = Field.DROP
 _HOST: Final = Field.HOST
 _CONNECTION: Final = Field.CONNECTION
@@ -100,8 +109,14 @@ _PLAIN_TARGET: Final = re.compile(
 ).fullmatch
 """A target whose path has one reading only, and is of the characters that every app reads alike; its group 1."""
 
-_Parser = httptools.HttpRequestParser
-_known: dict[bytes, Field] = {}
+_Parser: Final = httptools.HttpRequestParser
+_known: Final[dict[bytes, Field]] = {}
+_lines: Final[set[bytes]] = set()
+"""Field lines that llhttp has seen, and that are forwarded as they stand: clients repeat most of theirs."""
+
+_lines_of_name: Final[dict[bytes, int]] = {}
+_NO_NAMES: Final[dict[bytes, Field]] = {}
+_NO_LINES: Final[set[bytes]] = set()
 
 
 def sort_field(name: bytes) -> Field:
@@ -114,8 +129,17 @@ def sort_field(name: bytes) -> Field:
     if field is None:
         field = Field.DROP if fold(name) in _OWN else _BY_PASSAGE[passage(name)]
     if len(_known) < MAX_KNOWN_NAMES and len(name) <= MAX_KNOWN_NAME:
-        _known[name] = field
+        _known[name] = Field.FORWARD_OFTEN if field is Field.FORWARD else field
     return field
+
+
+def _remember(name: bytes, line: bytes) -> None:
+    """Remember a line that is forwarded as it stands, while its name has room for more."""
+    if len(line) <= MAX_KNOWN_LINE:
+        _lines.add(line)
+    count = _lines_of_name[name] = _lines_of_name.get(name, 0) + 1
+    if count >= MAX_LINES_OF_NAME:
+        _known[name] = Field.FORWARD
 
 
 class RequestHead:
@@ -229,7 +253,10 @@ def read_head(raw: bytes, max_fields: int) -> RequestHead | Refused:  # noqa: PL
     # A field with no white space but the one blank behind its colon is forwarded as it stands: so it would be written.
     plain = _TAB not in raw and raw.find(b":  ") < 0 and raw.find(b" \r") < 0
     try:
-        _sort(head, lines, _known if plain else {})
+        if plain:
+            _sort(head, lines, _known, _lines)
+        else:
+            _sort(head, lines, _NO_NAMES, _NO_LINES)
         path = _PLAIN_TARGET(head.target)
         if path is None:
             return _read_target(head) or head
@@ -239,20 +266,28 @@ def read_head(raw: bytes, max_fields: int) -> RequestHead | Refused:  # noqa: PL
     return head
 
 
-def _sort(head: RequestHead, lines: list[bytes], known: Mapping[bytes, Field]) -> None:
-    """Sort field lines into ``head`` by what is ``known`` of their names."""
-    forward, field_of = head.lines.append, known.get
+def _sort(  # noqa: C901 - one loop, a branch per kind of field
+    head: RequestHead, lines: list[bytes], known: dict[bytes, Field], whole: set[bytes]
+) -> None:
+    """Sort field lines into ``head`` by what is ``known`` of their names, or of the ``whole`` line."""
+    forwarded = head.lines
     for line in lines[1:-2]:
+        if line in whole:
+            forwarded.append(line)
+            continue
         name, _, value = line.partition(b": ")
-        field = field_of(name)
+        field = known.get(name)
         if field is _FORWARD:
-            forward(line)
+            forwarded.append(line)
         elif field is _HOST and head.host is None:
             head.host = value
         elif field is _CONNECTION and not head.connection:
             head.connection = value.lower()
         elif field is None:
             _sort_slowly(head, line)
+        elif field is _FORWARD_OFTEN:
+            forwarded.append(line)
+            _remember(name, line)
         elif field is not _DROP:
             head.take(field, name, value)
     if not head.host:

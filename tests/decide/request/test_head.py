@@ -6,7 +6,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from proxy.decide.request.head import MAX_REQUEST_ID, RequestHead, read_head
+from proxy.decide.request import head as module
+from proxy.decide.request.head import MAX_LINES_OF_NAME, MAX_REQUEST_ID, RequestHead, read_head
 from proxy.decide.request.outgoing import render
 from proxy.decide.verdict import Reason, Refused
 
@@ -159,6 +160,13 @@ def test_a_request_without_a_host_is_refused(version: bytes) -> None:
     """Of HTTP/1.0 too: without Host nothing can be held against the SNI."""
     verdict = read_head(b"GET / HTTP/%b\r\n\r\n" % version, FIELDS)
     assert verdict == Refused(Reason.BAD_REQUEST, "there is no Host field, or an empty one")
+
+
+def read_fields(fields: bytes) -> RequestHead:
+    """Read a good head of these fields."""
+    head = read_head(b"GET / HTTP/1.1\r\nHost: a\r\n%b\r\n" % fields, 100)
+    assert isinstance(head, RequestHead)
+    return head
 
 
 def test_an_empty_host_is_refused() -> None:
@@ -378,3 +386,27 @@ def test_what_is_forwarded_reads_as_it_was_read(fields: list[tuple[bytes, bytes]
     assert (again.length, again.chunked) == (first.length, first.chunked)
     assert [line.startswith(b"Content-Length") for line in lines].count(True) == written.count(b"\r\nContent-Length: ")
     assert (again.forwarded_for, again.request_id, again.via) == (b"192.0.2.1", b"id-1", b"1.1 originward")
+
+
+def test_a_line_that_was_met_before_is_read_as_it_was_the_first_time() -> None:
+    """Also beside lines that are new, and in the order in which they come."""
+    first = read_fields(b"X-Color: green\r\nX-Size: 1\r\n")
+    again = read_fields(b"X-Color: green\r\nX-Size: 2\r\nX-Color: green\r\n")
+    assert first.lines == [b"X-Color: green", b"X-Size: 1"]
+    assert again.lines == [b"X-Color: green", b"X-Size: 2", b"X-Color: green"]
+
+
+def test_a_line_that_was_met_before_is_dropped_where_connection_names_it() -> None:
+    """What is remembered of a line is only that it may be forwarded as it stands."""
+    assert read_fields(b"X-Hop: 1\r\n").lines == [b"X-Hop: 1"]
+    assert read_fields(b"X-Hop: 1\r\nConnection: x-hop\r\n").lines == []
+
+
+def test_lines_that_vary_are_remembered_a_few_times_only() -> None:
+    """A client cannot fill the memory with values, nor with long ones."""
+    before = set(module._lines)
+    for number in range(10 * MAX_LINES_OF_NAME):
+        line = b"X-Varying: %d" % number
+        assert read_fields(line + b"\r\n").lines == [line]
+        read_fields(b"X-Varying-And-Long: %d%b\r\n" % (number, b"x" * 1_000))
+    assert len(module._lines - before) == MAX_LINES_OF_NAME

@@ -256,7 +256,7 @@ class Connection(Life):
             counters = grant.counters
             counters.bytes_in += self._body_in
             counters.bytes_out += self._bytes_out
-            counters.observe(monotonic() - self._started)
+            counters.seconds.observe(monotonic() - self._started)
         if force.logs_all or (force.logs_errors and exchange.status >= _SERVER_ERROR):
             self._house.log.write("request", **self._fields(exchange.status))
         if self._keep and exchange.request_sent:

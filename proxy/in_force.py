@@ -15,7 +15,8 @@ from proxy.decide.request.route import Route
 from proxy.decide.request.stamp import stamp
 from proxy.decide.verdict import Admitted, Pending, Refused
 from proxy.forward.pool import Pool, PoolLimits
-from proxy.observe.metrics import Metrics, RouteMetrics
+from proxy.observe.counters import RouteMetrics
+from proxy.observe.metrics import Metrics
 from proxy.snapshot.model import Snapshot
 
 

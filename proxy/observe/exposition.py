@@ -21,8 +21,9 @@ from prometheus_client.registry import Collector as PrometheusCollector
 
 from proxy import __version__
 from proxy.decide.verdict import Reason
+from proxy.observe.counters import Histogram, RouteMetrics
 from proxy.observe.escape import text
-from proxy.observe.metrics import Expiry, Histogram, Metrics, RouteMetrics
+from proxy.observe.metrics import Expiry, Metrics
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 """The one format that every scraper reads."""

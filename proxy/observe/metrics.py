@@ -7,7 +7,6 @@ request; the one table that clients can fill, that of their certificates, is bou
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -16,65 +15,16 @@ from typing import TYPE_CHECKING, Final
 
 from proxy.decide.facts import Certificate
 from proxy.decide.verdict import Reason
+from proxy.observe.counters import Histogram, RouteMetrics, UpstreamMetrics
 
 if TYPE_CHECKING:
     from proxy.snapshot.model import Snapshot
-
-REQUEST_BOUNDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
-"""Seconds. From an app on the same machine up to the default limit of an upstream's answer."""
 
 HANDSHAKE_BOUNDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """Seconds. From a neighbour's round trip up to the default limit of a handshake."""
 
 MAX_CLIENT_CERTIFICATES: Final = 1_000
 """Presented certificates with a time series of their own; the one seen longest ago makes room for a new one."""
-
-CODE_CLASSES: Final = 6
-"""Entries of ``responses``: index 1 to 5 is the status code's first digit, 0 is what has no valid one."""
-
-
-class Histogram:
-    """Counts of observed seconds by the constant upper ``bounds``; the last count is of what exceeds them all."""
-
-    __slots__ = ("bounds", "counts", "sum")
-
-    def __init__(self, bounds: tuple[float, ...]) -> None:
-        self.bounds = bounds
-        self.counts = [0] * (len(bounds) + 1)
-        self.sum = 0.0
-
-    def observe(self, seconds: float) -> None:
-        """Count one observation."""
-        self.counts[bisect_left(self.bounds, seconds)] += 1
-        self.sum += seconds
-
-
-class RouteMetrics:
-    """One route of one host: responses by the first digit of their status code, octets of bodies, and durations."""
-
-    __slots__ = ("bytes_in", "bytes_out", "observe", "responses", "seconds")
-
-    def __init__(self) -> None:
-        self.responses = [0] * CODE_CLASSES
-        self.bytes_in = 0
-        self.bytes_out = 0
-        self.seconds = Histogram(REQUEST_BOUNDS)
-        self.observe: Callable[[float], None] = self.seconds.observe
-        """Count one request that took that many seconds; bound once, so that it costs a single call."""
-
-
-class UpstreamMetrics:
-    """One upstream: connections open now, and counts since the start."""
-
-    __slots__ = ("connect_failures_total", "connections_open", "connects_total", "retries_total", "reused_total")
-
-    def __init__(self) -> None:
-        self.connections_open = 0
-        self.connects_total = 0
-        self.connect_failures_total = 0
-        self.reused_total = 0
-        self.retries_total = 0
-
 
 @dataclass(frozen=True, slots=True)
 class Expiry:

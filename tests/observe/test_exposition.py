@@ -70,7 +70,7 @@ def test_routes_are_shown() -> None:
     metrics = Metrics()
     route = metrics.route("h", "/api/")
     route.responses[2], route.bytes_in, route.bytes_out = 3, 10, 20
-    route.observe(1000.0)
+    route.seconds.observe(1000.0)
     samples = scrape(metrics)
     labels = {"host": "h", "route": "/api/"}
     assert value(samples, "originward_requests_total", **labels, code_class="2xx") == 3

@@ -10,14 +10,12 @@ import pytest
 import trustme
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
-from hypothesis import given
-from hypothesis import strategies as st
 
 from proxy.decide.facts import Certificate, read_certificate
 from proxy.decide.peer.chain import Bundle
 from proxy.decide.request.route import ClientCertificate, Host, HostTable, Route
 from proxy.decide.verdict import Reason
-from proxy.observe.metrics import MAX_CLIENT_CERTIFICATES, REQUEST_BOUNDS, Histogram, Metrics
+from proxy.observe.metrics import MAX_CLIENT_CERTIFICATES, Metrics
 from proxy.snapshot.model import Snapshot
 
 
@@ -45,17 +43,6 @@ def snapshot(generation: int, warnings: tuple[str, ...] = ()) -> Snapshot:
     )
 
 
-@given(st.lists(st.floats(0, 100)))
-def test_a_histogram_counts_each_observation_in_its_bucket(values: list[float]) -> None:
-    """A bound includes its own value, as ``le`` says."""
-    histogram = Histogram(REQUEST_BOUNDS)
-    for value in values:
-        histogram.observe(value)
-    assert sum(histogram.counts) == len(values)
-    for index, bound in enumerate(REQUEST_BOUNDS):
-        assert sum(histogram.counts[: index + 1]) == sum(value <= bound for value in values)
-
-
 def test_the_same_labels_give_the_same_counters() -> None:
     """Counters go on across snapshots."""
     metrics = Metrics()
@@ -69,7 +56,7 @@ def test_a_route_counts_requests() -> None:
     route = Metrics().route("h", "/")
     route.responses[404 // 100] += 1
     route.bytes_in += 5
-    route.observe(0.002)
+    route.seconds.observe(0.002)
     assert (route.responses, route.bytes_in, sum(route.seconds.counts)) == ([0, 0, 0, 0, 1, 0], 5, 1)
 
 

@@ -15,6 +15,7 @@ from typing import Protocol
 from proxy.decide.facts import Certificate, read_certificate
 from proxy.decide.peer.crl.evidence import moment
 from proxy.decide.peer.crl.facts import Crl, MalformedCrlError
+from proxy.decide.peer.crl.names import NameKey, name_key
 from proxy.decide.peer.crl.settings import Check, Revocation
 from proxy.decide.peer.crl.store import CrlStore, is_future
 from proxy.decide.peer.crl.verify import expects
@@ -156,8 +157,11 @@ def _in_file(file: Path, at: KeyPath, desk: Desk) -> tuple[CrlRef, ...]:
 
 def _hold_against(store: CrlStore, known: tuple[Certificate, ...], at: KeyPath, desk: Desk) -> None:
     """Refuse a CRL that claims to be by a certificate that is at hand, and is not."""
+    names: dict[NameKey, list[Certificate]] = {}
+    for cert in known:
+        names.setdefault(name_key(cert.x509.subject), []).append(cert)
     for crl in store.crls:
-        named = [cert for cert in known if expects(crl, cert)]
+        named = [cert for cert in names.get(crl.issuer_key, ()) if expects(crl, cert)]
         faults = [store.fault_of(crl, cert) for cert in named]
         if faults and None not in faults:
             message = f"{crl.source}: {crl.issuer} has not issued the CRL that bears its name: {faults[0]}"

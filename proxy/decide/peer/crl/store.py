@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cached_property
+from math import inf
 from typing import Final
 
 from proxy.decide.facts import Certificate
@@ -25,6 +27,7 @@ class CrlStore:
         self._complete: dict[NameKey, list[Crl]] = {}
         self._deltas: dict[NameKey, list[Crl]] = {}
         self._checked: dict[tuple[Crl, bytes], str | None] = {}
+        self._latest = max((crl.this_update for crl in self.crls), default=-inf)
         for crl in sorted(self.crls, key=_rank, reverse=True):
             table = self._complete if crl.base is None else self._deltas
             table.setdefault(crl.issuer_key, []).append(crl)
@@ -45,17 +48,20 @@ class CrlStore:
             if same and delta.base is not None and delta.number is not None and delta.base <= crl.number < delta.number:
                 yield delta
 
-    @property
+    @cached_property
     def newest(self) -> tuple[Crl, ...]:
         """The CRLs that no newer one of the same key, scope and kind replaces."""
         kinds: dict[tuple[object, ...], Crl] = {}
         for crl in sorted(self.crls, key=_rank, reverse=True):
             kinds.setdefault((crl.issuer_key, crl.authority_key, crl.scope, crl.base is None), crl)
-        return tuple(crl for crl in self.crls if crl in kinds.values())
+        kept = set(map(id, kinds.values()))
+        return tuple(crl for crl in self.crls if id(crl) in kept)
 
     def starts_after(self, now: float) -> float:
         """Return when the first CRL of the future starts to count, in Unix seconds; infinity where there is none."""
-        return min((crl.this_update - SKEW for crl in self.crls if is_future(crl, now)), default=float("inf"))
+        if now >= self._latest - SKEW:  # which is all that is asked of thousands of CRLs, with each new client
+            return inf
+        return min(crl.this_update - SKEW for crl in self.crls if is_future(crl, now))
 
     def is_checked(self, crl: Crl) -> bool:
         """Tell whether a certificate is known that has issued ``crl``."""

@@ -147,7 +147,7 @@ class House:
             ms=self._ms(arrival),
             **arrival.agreed(),
             certificate=self._certificate(leaf),
-            revocation=revocation_fields(refusal.revocation),
+            revocation=revocation_fields(refusal.revocation, self.wall),
         )
 
     def established(self, arrival: Arrival) -> None:

@@ -191,7 +191,7 @@ class Life(asyncio.Protocol):
             "detail": refusal.detail,
             "depth": refusal.depth,
             **self._fields(status),
-            "revocation": revocation_fields(refusal.revocation),
+            "revocation": revocation_fields(refusal.revocation, self._house.wall),
         }
 
     def _fields(self, status: int | None) -> dict[str, Any]:

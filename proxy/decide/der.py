@@ -26,7 +26,7 @@ def read_policy_mappings(der: bytes) -> tuple[tuple[str, str], ...]:
 
 def _mapping(pair: bytes) -> tuple[str, str]:
     issuers, subjects = _elements(pair, _OBJECT_IDENTIFIER)
-    return _dotted(issuers), _dotted(subjects)
+    return dotted(issuers), dotted(subjects)
 
 
 def _elements(content: bytes, tag: int) -> Iterator[bytes]:
@@ -55,7 +55,7 @@ def _span(content: bytes, position: int) -> tuple[int, int]:
     return start + octets, start + octets + size
 
 
-def _dotted(content: bytes) -> str:
+def dotted(content: bytes) -> str:
     """Write an object identifier as people do (X.690, section 8.19)."""
     if not 0 < len(content) <= _MAX_IDENTIFIER or content[-1] & _LONG:
         raise ValueError("DER: an object identifier that is empty, too long, or without an end")

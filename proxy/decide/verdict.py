@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from proxy.decide.facts import Certificate
     from proxy.decide.peer.crl.evidence import Evidence
     from proxy.decide.peer.needs import Need
+    from proxy.decide.peer.ocsp.evidence import OcspEvidence
 
 
 class Reason(StrEnum):
@@ -32,6 +33,8 @@ class Reason(StrEnum):
     REVOKED = "revoked"
     CRL_STALE = "crl-stale"
     CRL_MISSING = "crl-missing"
+    OCSP_UNKNOWN = "ocsp-unknown"
+    OCSP_UNAVAILABLE = "ocsp-unavailable"
     # The route's policy
     NAME_NOT_ALLOWED = "name-not-allowed"
     ISSUER_NOT_ALLOWED = "issuer-not-allowed"
@@ -81,7 +84,7 @@ class Refused:
     detail: str
     depth: int | None = None
     until: float = inf
-    revocation: tuple[Evidence, ...] = ()
+    revocation: tuple[Evidence | OcspEvidence, ...] = ()
     refresh: tuple[Need, ...] = ()
 
 
@@ -106,7 +109,7 @@ class Admitted:
 
     identity: Identity | None
     until: float = inf
-    revocation: tuple[Evidence, ...] = ()
+    revocation: tuple[Evidence | OcspEvidence, ...] = ()
     refresh: tuple[Need, ...] = ()
 
 
@@ -123,7 +126,7 @@ class Pending:
 
     def refuse(self) -> Refused:
         """Return the refusal for where nobody waits; an admission of ``otherwise`` takes waiting first."""
-        reason = self.otherwise.reason if isinstance(self.otherwise, Refused) else Reason.CRL_MISSING
+        reason = self.otherwise.reason if isinstance(self.otherwise, Refused) else Reason.OCSP_UNAVAILABLE
         return Refused(reason, f"awaited: {'; '.join(map(str, self.needs))}", self.needs[0].depth, 0.0)
 
 

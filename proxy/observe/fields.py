@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from itertools import islice
 from math import floor
@@ -10,6 +10,7 @@ from typing import Final
 
 from proxy.decide.facts import Certificate
 from proxy.decide.peer.crl.evidence import Evidence
+from proxy.decide.peer.ocsp.evidence import OcspEvidence
 from proxy.observe.expiry import DAY
 
 MAX_SAN: Final = 20
@@ -34,13 +35,14 @@ def certificate_fields(cert: Certificate, now: float) -> dict[str, object]:
     }
 
 
-def revocation_fields(evidence: tuple[Evidence, ...]) -> list[dict[str, object]] | None:
-    """Return the CRLs that a verdict rests on, with what they say; None where there are none."""
-    return [_crl_fields(one) for one in evidence] or None
+def revocation_fields(evidence: Iterable[Evidence | OcspEvidence], now: float) -> list[dict[str, object]] | None:
+    """Return the CRLs and OCSP answers that a verdict rests on at Unix time ``now``; None where there are none."""
+    fields = (_ocsp_fields(one, now) if isinstance(one, OcspEvidence) else _crl_fields(one) for one in evidence)
+    return [{name: value for name, value in one.items() if value is not None} for one in fields] or None
 
 
 def _crl_fields(evidence: Evidence) -> dict[str, object]:
-    fields: dict[str, object] = {
+    return {
         "source": evidence.source,
         "issuer": evidence.issuer,
         "crl_number": None if evidence.number is None else str(evidence.number),
@@ -48,10 +50,33 @@ def _crl_fields(evidence: Evidence) -> dict[str, object]:
         "this_update": iso_time(evidence.this_update),
         "next_update": iso_time(evidence.next_update),
         "depth": evidence.depth,
-        "revoked_at": None if evidence.revoked_at is None else iso_time(evidence.revoked_at),
+        "revoked_at": _iso_time(evidence.revoked_at),
         "revocation_reason": evidence.reason,
     }
-    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _ocsp_fields(evidence: OcspEvidence, now: float) -> dict[str, object]:
+    answer = evidence.answer
+    failed: dict[str, object] = {
+        "ocsp_fault": evidence.fault,
+        "ocsp_detail": evidence.detail,
+        "retry_at": _iso_time(evidence.retry_at),
+    }
+    if answer is None:
+        return {"source": evidence.source or None, "ocsp_status": evidence.status, "depth": evidence.depth, **failed}
+    return {
+        "source": answer.source,
+        "responder": answer.responder,
+        "ocsp_status": evidence.status,
+        "this_update": iso_time(answer.this_update),
+        "next_update": _iso_time(answer.next_update),
+        "age": round(now - answer.this_update),
+        "fetched_at": iso_time(answer.fetched_at),
+        "depth": evidence.depth,
+        "revoked_at": _iso_time(answer.revoked_at),
+        "revocation_reason": answer.reason,
+        **failed,
+    }
 
 
 def serial_text(serial: int) -> str:
@@ -63,6 +88,10 @@ def serial_text(serial: int) -> str:
 def iso_time(seconds: float) -> str:
     """Write a Unix time as UTC, ISO 8601, to the second."""
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def _iso_time(seconds: float | None) -> str | None:
+    return None if seconds is None else iso_time(seconds)
 
 
 def _san(cert: Certificate) -> list[str]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
-from proxy.decide.peer.crl.settings import Check
+from proxy.decide.peer.depth import Check
 from proxy.snapshot.cache import FILE_MODE, Cache, CacheError, open_cache
 from proxy.snapshot.config import Config
 from proxy.snapshot.problems import KeyPath

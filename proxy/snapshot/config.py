@@ -14,7 +14,10 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, Strict, ValidationInfo, field_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError, ValidationError
 
-from proxy.decide.peer.crl.settings import Check
+from proxy.decide.peer.depth import Check
+from proxy.decide.peer.hosts import Host
+from proxy.decide.peer.needs import Nonce
+from proxy.decide.peer.ocsp.settings import REFRESH, TIMEOUT, Digest, Mode
 from proxy.decide.peer.policy.rule import Rule
 from proxy.decide.peer.policy.rules import RULES
 from proxy.decide.request.route import ClientCertificate
@@ -25,6 +28,7 @@ from proxy.snapshot.fields import (
     Count,
     CrlSource,
     Duration,
+    FetchHost,
     FilePath,
     Grace,
     HostName,
@@ -32,6 +36,7 @@ from proxy.snapshot.fields import (
     ListenAddress,
     LogTarget,
     Name,
+    Responder,
     RoutePath,
     ServerAddress,
     Size,
@@ -48,6 +53,9 @@ IDLE_TIMEOUT: Final = 55.0
 
 MAX_CONNECTIONS: Final = 4096
 """Connections to one server at a time; beyond it, clients get 503 rather than the app a flood."""
+
+MAX_OCSP_TIMEOUT: Final = 30.0
+"""Seconds that a responder may be given at most: no client waits longer for its first answer."""
 
 ADMIN: Final = Address("127.0.0.1", 9901)
 """On loopback: the admin page has no authentication of its own."""
@@ -77,17 +85,51 @@ class CrlConfig(_Model):
     when_missing: Literal["deny", "allow"] = "deny"
 
 
+class OcspConfig(_Model):
+    """How responders are asked, and what follows where they do not answer. Durations are seconds.
+
+    ``responder`` None is the one that each certificate names, of a host of ``allow_hosts``; ``max_age`` None is until
+    an answer's nextUpdate; ``check`` None is the bundle's.
+    """
+
+    mode: Annotated[Mode, Strict(False)] = Mode.HARD
+    check: Annotated[Check | None, Strict(False)] = None
+    responder: Responder = None
+    allow_hosts: Annotated[List[FetchHost], Field(validate_default=True)] = ()
+    timeout: Annotated[Duration, Field(gt=0, le=MAX_OCSP_TIMEOUT)] = TIMEOUT
+    nonce: Annotated[Nonce, Strict(False)] = Nonce.ASK
+    digest: Annotated[Digest, Strict(False)] = Digest.SHA1
+    max_age: Annotated[Duration, Field(gt=0)] | None = None
+    refresh: Annotated[Duration, Field(gt=0, le=DAY)] = REFRESH
+
+    @field_validator("allow_hosts")
+    @classmethod
+    def _hosts_fit(cls, value: tuple[Host, ...], info: ValidationInfo) -> tuple[Host, ...]:
+        """Ask for a list where certificates say who is asked; elsewhere one would mislead its reader."""
+        if "responder" not in info.data or info.data.get("mode") is Mode.OFF:
+            return value
+        if info.data["responder"] is None and not value:
+            raise ValueError("allow_hosts is missing: name the hosts of responders that certificates may send us to")
+        if info.data["responder"] is not None and value:
+            raise ValueError("allow_hosts has no meaning with a responder's address; remove one of them")
+        return value
+
+
 class RevocationConfig(_Model):
     """Which certificates of a chain are looked up, and where."""
 
     check: Annotated[Check, Strict(False)] = Check.CHAIN
+    ocsp: OcspConfig | None = None
     crl: Annotated[CrlConfig | None, Field(validate_default=True)] = None
 
     @field_validator("crl")
     @classmethod
     def _something_to_check(cls, value: CrlConfig | None, info: ValidationInfo) -> CrlConfig | None:
-        if value is None and info.data.get("check") is not Check.NONE:
-            raise ValueError("crl is missing: name the sources of the CRLs, or set check: none")
+        if "ocsp" not in info.data:
+            return value
+        ocsp = info.data["ocsp"]
+        if value is None and info.data.get("check") is not Check.NONE and (ocsp is None or ocsp.mode is Mode.OFF):
+            raise ValueError("crl is missing: name the sources of the CRLs, configure ocsp, or set check: none")
         return value
 
 

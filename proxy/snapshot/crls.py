@@ -13,14 +13,18 @@ from pathlib import Path
 from typing import Protocol
 
 from proxy.decide.facts import Certificate, read_certificate
+from proxy.decide.peer.answers import Answers
 from proxy.decide.peer.crl.evidence import moment
 from proxy.decide.peer.crl.facts import Crl, MalformedCrlError
 from proxy.decide.peer.crl.names import NameKey, name_key
-from proxy.decide.peer.crl.settings import Check, Revocation
+from proxy.decide.peer.crl.settings import Revocation
 from proxy.decide.peer.crl.store import CrlStore, is_future
 from proxy.decide.peer.crl.verify import expects
+from proxy.decide.peer.depth import Check
+from proxy.decide.peer.hosts import Hosts
+from proxy.decide.peer.ocsp.settings import Mode, Ocsp
 from proxy.snapshot.cache import Cache
-from proxy.snapshot.config import CrlConfig, RevocationConfig
+from proxy.snapshot.config import CrlConfig, OcspConfig, RevocationConfig
 from proxy.snapshot.credentials import CredentialError, crls_in, distinct, is_pem
 from proxy.snapshot.crl_index import CrlIndexError, CrlRef, compile_crl, open_crl
 from proxy.snapshot.files import CRL_SUFFIXES, MAX_CRL, Contents, FileError, certificates_in, files_in
@@ -74,8 +78,10 @@ def prepare_revocation(
 
     Every fault becomes a problem at ``desk``. None is for a bundle that asks for nothing.
     """
-    if config is None or config.check is Check.NONE or config.crl is None:
+    if config is None or config.check is Check.NONE:
         return None
+    if config.crl is None:
+        return PreparedRevocation(config, (), ())
     place = (*at, "crl")
     issuers = distinct(_issuers(config.crl, place, desk))
     files = tuple(_files(config.crl, place, desk))
@@ -90,14 +96,21 @@ def prepare_revocation(
     return PreparedRevocation(config, files, tuple(issuer.der for issuer in issuers))
 
 
-def assemble_revocation(prepared: PreparedRevocation | None) -> Revocation | None:
-    """Open what was prepared. Raises CrlIndexError where an index file has gone since."""
-    if prepared is None or prepared.config.crl is None:
+def assemble_revocation(prepared: PreparedRevocation | None, answers: Answers | None = None) -> Revocation | None:
+    """Open what was prepared. Raises CrlIndexError where an index file has gone since.
+
+    ``answers`` is the table that all bundles of a process share; None makes one of its own.
+    """
+    if prepared is None:
         return None
+    config, answers = prepared.config, Answers() if answers is None else answers
+    ocsp, crl = _ocsp(config.ocsp), config.crl
+    if crl is None:
+        return Revocation(config.check, CrlStore(), answers=answers, asks_crls=False, ocsp=ocsp)
     store = CrlStore(open_crl(file.ref, file.source) for file in prepared.crls)
     issuers = tuple(map(read_certificate, prepared.issuers))
-    crl = prepared.config.crl
-    return Revocation(prepared.config.check, store, issuers, crl.when_stale, crl.when_missing == "allow")
+    missing = crl.when_missing == "allow"
+    return Revocation(config.check, store, issuers, crl.when_stale, missing, answers, ocsp=ocsp)
 
 
 def compile_crls(data: bytes, cache: Cache | None) -> tuple[CrlRef, ...]:
@@ -114,6 +127,22 @@ def compile_crls(data: bytes, cache: Cache | None) -> tuple[CrlRef, ...]:
             what = f"CRL {number} of {len(ders)}" if is_pem(data) else "neither PEM nor one DER CRL"
             raise CredentialError(f"{what}: {fault}") from fault
     return tuple(refs)
+
+
+def _ocsp(config: OcspConfig | None) -> Ocsp | None:
+    if config is None or config.mode is Mode.OFF:
+        return None
+    return Ocsp(
+        mode=config.mode,
+        check=config.check,
+        responder=config.responder,
+        hosts=Hosts(config.allow_hosts),
+        timeout=config.timeout,
+        digest=config.digest,
+        nonce=config.nonce,
+        max_age=config.max_age,
+        refresh=config.refresh,
+    )
 
 
 def _issuers(config: CrlConfig, at: KeyPath, desk: Desk) -> Iterator[Certificate]:

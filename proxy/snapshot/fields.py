@@ -15,6 +15,7 @@ from typing import Annotated, Final, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, Strict, StringConstraints, ValidationInfo
 
+from proxy.decide.peer.hosts import Host, parse_host, place_of
 from proxy.decide.request.route import normalise_host
 from proxy.decide.units import parse_duration, parse_size
 from proxy.snapshot.address import Address, parse_listen, parse_server
@@ -56,6 +57,14 @@ def _crl_source(value: object, info: ValidationInfo) -> Path:
     if isinstance(value, str) and ("://" in value or value == "cdp"):
         raise ValueError(f"{value!a} is no file: CRLs are read from files and folders")
     return _path(value, info)
+
+
+def _responder(value: object) -> str | None:
+    if value == "aia":
+        return None
+    if not isinstance(value, str) or place_of(value) is None:
+        raise ValueError("expected aia, or the address of a responder, such as http://ocsp.pki.example/")
+    return value
 
 
 def _grace(value: object) -> float:
@@ -165,6 +174,8 @@ Rate = Annotated[float | None, PlainValidator(_rate)]
 FilePath = Annotated[Path, PlainValidator(_path)]
 CrlSource = Annotated[Path, PlainValidator(_crl_source)]
 Grace = Annotated[float, PlainValidator(_grace)]
+FetchHost = Annotated[Host, PlainValidator(_text(parse_host))]
+Responder = Annotated[str | None, PlainValidator(_responder)]
 LogTarget = Annotated[Path | None, PlainValidator(_log_target)]
 ListenAddress = Annotated[Address, PlainValidator(_text(parse_listen))]
 AdminAddress = Annotated[Address | None, PlainValidator(_text(_admin))]

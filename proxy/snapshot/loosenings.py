@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from math import inf
 
-from proxy.decide.peer.crl.settings import Check
+from proxy.decide.peer.depth import Check
+from proxy.decide.peer.ocsp.settings import Mode
 from proxy.decide.request.route import ClientCertificate
-from proxy.snapshot.config import Config, HostConfig, RevocationConfig
+from proxy.snapshot.config import Config, CrlConfig, HostConfig, OcspConfig, RevocationConfig
 from proxy.snapshot.document import Document
 from proxy.snapshot.problems import KeyPath, Problem
 
@@ -33,13 +34,28 @@ def _of_revocation(document: Document, revocation: RevocationConfig, at: KeyPath
         return
     if revocation.check is Check.LEAF:
         yield document.problem((*at, "check"), "clients of a revoked intermediate are admitted (check: leaf)")
-    crl = revocation.crl
-    if crl is not None and crl.when_stale:
+    if revocation.crl is not None:
+        yield from _of_crl(document, revocation.crl, (*at, "crl"))
+    if revocation.ocsp is not None:
+        yield from _of_ocsp(document, revocation.ocsp, revocation.check, (*at, "ocsp"))
+
+
+def _of_crl(document: Document, crl: CrlConfig, at: KeyPath) -> Iterator[Problem]:
+    if crl.when_stale:
         how_long = "however old it is" if crl.when_stale == inf else f"for {crl.when_stale:.0f} s"
-        yield document.problem((*at, "crl", "when_stale"), f"a CRL counts beyond its nextUpdate, {how_long}")
-    if crl is not None and crl.when_missing == "allow":
+        yield document.problem((*at, "when_stale"), f"a CRL counts beyond its nextUpdate, {how_long}")
+    if crl.when_missing == "allow":
         message = "certificates that no CRL speaks of are admitted (when_missing: allow)"
-        yield document.problem((*at, "crl", "when_missing"), message)
+        yield document.problem((*at, "when_missing"), message)
+
+
+def _of_ocsp(document: Document, ocsp: OcspConfig, check: Check, at: KeyPath) -> Iterator[Problem]:
+    if ocsp.mode is Mode.SOFT:
+        message = "a client that no OCSP responder speaks of is admitted (mode: soft), also a revoked one"
+        yield document.problem((*at, "mode"), message)
+    if ocsp.mode is not Mode.OFF and ocsp.check in (Check.LEAF, Check.NONE) and ocsp.check is not check:
+        message = f"no responder is asked about intermediates (check: {ocsp.check})"
+        yield document.problem((*at, "check"), message)
 
 
 def _of_host(document: Document, host: HostConfig, at: KeyPath) -> Iterator[Problem]:

@@ -9,7 +9,10 @@ import pytest
 
 from proxy.decide.peer.crl.findings import find
 from proxy.decide.peer.crl.parts import skeleton_of
-from proxy.decide.peer.crl.settings import Check
+from proxy.decide.peer.depth import Check
+from proxy.decide.peer.hosts import Host, Hosts
+from proxy.decide.peer.needs import Nonce
+from proxy.decide.peer.ocsp.settings import Digest, Mode, Ocsp
 from proxy.operate.check import check
 from proxy.snapshot import crl_index
 from proxy.snapshot.cache_choice import Places
@@ -124,7 +127,17 @@ def test_a_crl_that_an_anchor_has_not_signed_is_refused(config: Path, ca: Issued
         ("check: chain", "check: all", "expected 'chain', 'leaf' or 'none'"),
         ("      crl:\n        sources: [crl/]\n", "", "crl is missing: name the sources of the CRLs"),
         ("crl/]", "crl/]\n        refresh: 5m", "unknown key"),
-        ("check: chain", "ocsp: {}", "unknown key"),
+        ("check: chain", "ocsp: {}", "ocsp.allow_hosts: allow_hosts is missing: name the hosts of responders"),
+        ("check: chain", "ocsp: {responder: ldap://x/}", "ocsp.responder: expected aia, or the address of a"),
+        ("check: chain", "ocsp: {allow_hosts: [http://x/]}", "'http://x/' is not a host such as"),
+        ("check: chain", 'ocsp: {responder: "http://x/", allow_hosts: [x]}', "has no meaning with a responder's"),
+        ("check: chain", "ocsp: {mode: strict, allow_hosts: [x]}", "ocsp.mode: expected 'off', 'soft' or 'hard'"),
+        ("check: chain", "ocsp: {timeout: 31s, allow_hosts: [x]}", "ocsp.timeout: must be 30.0 at most"),
+        ("check: chain", "ocsp: {refresh: 2d, allow_hosts: [x]}", "ocsp.refresh: must be 86400.0 at most"),
+        ("check: chain", "ocsp: {max_age: 0s, allow_hosts: [x]}", "ocsp.max_age: must be more than 0"),
+        ("check: chain", "ocsp: {nonce: on, allow_hosts: [x]}", "ocsp.nonce: expected 'off', 'ask' or 'require'"),
+        ("check: chain", "ocsp: {digest: md5, allow_hosts: [x]}", "ocsp.digest: expected 'sha1' or 'sha256'"),
+        ("      crl:\n        sources: [crl/]\n", "      ocsp: {mode: off}\n", "crl is missing: name the sources"),
     ],
 )
 def test_a_bad_setting_says_what_is_expected(config: Path, old: str, new: str, words: str) -> None:
@@ -227,3 +240,45 @@ def test_a_full_disk_is_a_warning(config: Path, ca: Issued, monkeypatch: pytest.
     assert "No space left on device; each process keeps a copy of" in snapshot.warnings[0]
     assert snapshot.bundles["cdn"].revocation is not None
     assert len(snapshot.bundles["cdn"].revocation.crls.crls[0]) == 1
+
+
+WHOLE = """\
+      ocsp:
+        mode: soft
+        check: leaf
+        responder: aia
+        allow_hosts: ["*.pki.example", "pki.corp.example:8080"]
+        timeout: 3s
+        nonce: off
+        digest: sha256
+        max_age: 1d
+        refresh: 10m
+"""
+
+
+def test_ocsp_alone_asks_no_crls(config: Path) -> None:
+    """Every key arrives; what is loosened is said."""
+    snapshot = loaded(config, "      crl:\n        sources: [crl/]\n", WHOLE)
+    revocation = snapshot.bundles["cdn"].revocation
+    assert revocation is not None
+    assert (revocation.asks_crls, len(revocation.crls)) == (False, 0)
+    hosts = Hosts((Host("*.pki.example"), Host("pki.corp.example", 8080)))
+    assert revocation.ocsp == Ocsp(
+        Mode.SOFT, Check.LEAF, None, hosts, 3.0, Digest.SHA256, Nonce.OFF, 86400.0, 600.0
+    )
+    soft, leaf = snapshot.warnings
+    assert "trust.cdn.revocation.ocsp.mode: a client that no OCSP responder speaks of is admitted" in soft
+    assert "trust.cdn.revocation.ocsp.check: no responder is asked about intermediates" in leaf
+
+
+def test_ocsp_falls_strictly_by_default(config: Path, ca: Issued) -> None:
+    """Beside CRLs, without a warning; off is as if it were not there."""
+    write(config.parent / "crl" / "a.crl", make_crl(ca))
+    for added, ocsp in (
+        ("ocsp: {responder: 'http://127.0.0.1:8888/x'}", Ocsp(responder="http://127.0.0.1:8888/x")),
+        ("ocsp: {mode: off, allow_hosts: [x]}", None),
+    ):
+        snapshot = loaded(config, "      check: chain\n", f"      {added}\n")
+        revocation = snapshot.bundles["cdn"].revocation
+        assert revocation is not None
+        assert (revocation.ocsp, revocation.asks_crls, snapshot.warnings) == (ocsp, True, ())

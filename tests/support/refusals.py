@@ -233,6 +233,7 @@ CASES: Final[Mapping[Reason, tuple[Case, ...]]] = {
     Reason.REVOKED: (Case("listed", "listed", _revoked, ("certificate_revoked",) * 2, "says CRL 7 of CN=CDN CA"),),
     Reason.CRL_STALE: (Case("outdated", "outdated", _of_cdn, _BAD, "CRL 3 of CN=CDN CA"),),
     Reason.CRL_MISSING: (Case("unlisted", "unlisted", _of_cdn, _BAD, "no CRL of CN=CDN CA speaks of serial"),),
+    Reason.OCSP_UNAVAILABLE: (Case("no responder", "unanswered", _of_cdn, _BAD, "names no OCSP responder"),),
     Reason.WEAK_KEY: (
         Case("RSA 1024", "required", _small_rsa, _BAD, "key too"),
         Case("SHA-1", "required", _sha1, _BAD, ""),

@@ -99,6 +99,7 @@ HOSTS: Final[Mapping[str, Sequence[Mapping[str, Any]]]] = {
     "listed": (required("listed"),),
     "outdated": (required("outdated"),),
     "unlisted": (required("unlisted"),),
+    "unanswered": (required("unanswered"),),
 }
 """Each with names below ``ZONE``, so that a test names its host by the promise that it tests."""
 
@@ -168,6 +169,8 @@ def large_site(folder: Path, rsa: PrivateKey, issuing: Authority, cdn: Authority
     bundles["strict"] = {"anchors": ["cdn.pem"], "require_eku": True}
     revoked = [cdn.issue(Leaf(subject="revoked")) for _ in range(4)]
     bundles |= {name: {"anchors": ["cdn.pem"], "revocation": lists} for name, lists in write_crls(folder, cdn, revoked)}
+    unanswered = {"check": "leaf", "ocsp": {"allow_hosts": ["ocsp.pki.example"]}}
+    bundles["unanswered"] = {"anchors": ["cdn.pem"], "revocation": unanswered}
     files = {"rsa": {"chain": "rsa/chain.pem", "key": "rsa/key.pem"}}
     hosts = [
         {"names": [host(name)], "certificate": files.get(name, TLS), "routes": list(routes)}

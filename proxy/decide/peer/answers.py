@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from math import inf
 from typing import Final
 
 MAX_ANSWERS: Final = 50_000
@@ -54,7 +55,8 @@ class Answer:
     """A verified OCSP answer about one certificate. Times are Unix seconds.
 
     ``source`` is where it came from, ``responder`` who signed it. ``next_update`` is None where the responder does not
-    say when it will know more. ``revoked_at`` and ``reason`` are None but for a revoked certificate.
+    say when it will know more. ``revoked_at`` and ``reason`` are None but for a revoked certificate. ``signer_ends`` is
+    when the certificate of a delegated responder ends; ``delegate`` is its DER, where its own status is asked for too.
     """
 
     status: Status
@@ -66,6 +68,16 @@ class Answer:
     responder: str
     revoked_at: float | None = None
     reason: str | None = None
+    signer_ends: float = inf
+    delegate: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Unusable:
+    """A response that is no answer: why, and in words for the operator."""
+
+    fault: Fault
+    detail: str
 
 
 @dataclass(frozen=True, slots=True)

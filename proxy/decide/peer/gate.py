@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from math import inf
 
-from proxy.decide.facts import Certificate
 from proxy.decide.peer.chain import Bundle, Peer, verify
-from proxy.decide.peer.crl.status import Good, check_revocation
+from proxy.decide.peer.crl.evidence import Evidence
+from proxy.decide.peer.ocsp.evidence import OcspEvidence
 from proxy.decide.peer.policy.rule import Rule
-from proxy.decide.verdict import Admitted, Identity, Refused, Verdict
+from proxy.decide.peer.revocation import check
+from proxy.decide.peer.standing import Good, Standing, Waiting
+from proxy.decide.verdict import Admitted, Identity, Pending, Refused, Verdict
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,17 +44,22 @@ def judge(peer: Peer, gate: Gate, now: float) -> Verdict:
         refusal = rule.judge(identity, now)
         if refusal is not None:
             return refusal
-    status = _revocation(peer, chain, gate, now)
-    if isinstance(status, Refused):
-        return status
-    return Admitted(identity, min(status.until, _until(identity, gate)), status.evidence)
+    return _verdict(identity, _until(identity, gate), check(peer, chain, gate.bundle, now))
 
 
-def _revocation(peer: Peer, chain: tuple[Certificate, ...], gate: Gate, now: float) -> Good | Refused:
-    """Ask the bundle's CRLs last: what the chain or the policy refuses need not be looked up."""
-    if gate.bundle.revocation is None:
-        return Good((), inf)
-    return check_revocation(peer, chain, gate.bundle, gate.bundle.revocation, now)
+def _verdict(identity: Identity, until: float, standing: Standing) -> Verdict:
+    """Turn how a chain stands as to revocation, which is asked last, into the verdict on its identity."""
+    match standing:
+        case Good():
+            ends = min(standing.until, until)
+            return Admitted(identity, ends, standing.evidence, standing.refresh)
+        case Waiting():
+            otherwise = _verdict(identity, until, standing.otherwise)
+            if isinstance(otherwise, Pending):
+                raise TypeError("what follows without an answer waits for none")
+            return Pending(standing.needs, otherwise)
+        case Refused():
+            return standing
 
 
 def explain(peer: Peer, gate: Gate, now: float) -> Iterator[Step]:
@@ -69,12 +75,23 @@ def explain(peer: Peer, gate: Gate, now: float) -> Iterator[Step]:
     for rule in gate.rules:
         yield Step(rule.key, str(rule), rule.judge(identity, now))
     if gate.bundle.revocation is not None:
-        status, asked = _revocation(peer, chain, gate, now), str(gate.bundle.revocation)
-        if isinstance(status, Refused):
-            yield Step("revocation", asked, status)
-        else:
-            found = "".join(f"; depth {evidence.depth} is not in {evidence}" for evidence in status.evidence)
-            yield Step("revocation", asked + found, None)
+        yield _revocation(check(peer, chain, gate.bundle, now), str(gate.bundle.revocation))
+
+
+def _revocation(standing: Standing, asked: str) -> Step:
+    match standing:
+        case Refused():
+            return Step("revocation", asked, standing)
+        case Waiting():
+            return Step("revocation", f"{asked}; it takes {' and '.join(map(str, standing.needs))}", None)
+        case Good():
+            return Step("revocation", asked + "".join(map(_told, standing.evidence)), None)
+
+
+def _told(evidence: Evidence | OcspEvidence) -> str:
+    if isinstance(evidence, OcspEvidence):
+        return f"; depth {evidence.depth}: {evidence}"
+    return f"; depth {evidence.depth} is not in {evidence}"
 
 
 def _until(identity: Identity, gate: Gate) -> float:

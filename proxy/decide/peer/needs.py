@@ -7,11 +7,20 @@ equal questions have equal keys, whoever asks.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from functools import cached_property
 from hashlib import sha256
 from typing import Final
 
 _OCTETS_OF_A_LENGTH: Final = 4
+
+
+class Nonce(StrEnum):
+    """Whether a request carries a nonce, and its answer has to (RFC 9654). With ``off`` a cache may answer for it."""
+
+    OFF = "off"
+    ASK = "ask"
+    REQUIRE = "require"
 
 
 @dataclass(frozen=True)
@@ -40,8 +49,9 @@ class CrlNeed:
 class OcspNeed:
     """The OCSP status of ``certificate`` by ``issuer`` (DER each), from one of ``urls``, tried in this order.
 
-    ``digest`` is the hash of the certID (``sha1``, ``sha256``); ``nonce`` asks to send one. ``timeout`` bounds each
-    attempt in seconds. ``fingerprint`` is the certificate's (lower-case hexadecimal SHA-256), ``depth`` its place.
+    ``digest`` is the hash of the certID (``sha1``, ``sha256``). ``max_age`` is how many seconds after its thisUpdate an
+    answer counts at most, None is until its nextUpdate. ``timeout`` bounds each attempt in seconds. ``fingerprint`` is
+    the certificate's (lower-case hexadecimal SHA-256), ``depth`` its place in the chain.
     """
 
     bundle: str
@@ -51,13 +61,14 @@ class OcspNeed:
     fingerprint: str
     depth: int
     digest: str
-    nonce: bool
+    nonce: Nonce
+    max_age: float | None
     timeout: float
 
     @cached_property
     def key(self) -> bytes:
         """What the answer is filed under: who is asked, how, and about whom; not the bundle that asks."""
-        asked = (self.fingerprint, sha256(self.issuer).hexdigest(), self.digest, str(self.nonce))
+        asked = (self.fingerprint, sha256(self.issuer).hexdigest(), self.digest, self.nonce, str(self.max_age))
         return _digest("ocsp", *asked, *self.urls)
 
     def __str__(self) -> str:

@@ -8,11 +8,11 @@ from typing import Any, Final
 
 import pytest
 
-from proxy.decide.peer.needs import CrlNeed, OcspNeed
+from proxy.decide.peer.needs import CrlNeed, Nonce, OcspNeed
 
 OCSP: Final = OcspNeed(
     bundle="cdn", urls=("http://ocsp.example/",), certificate=b"leaf", issuer=b"issuer", fingerprint="ab" * 32,
-    depth=0, digest="sha1", nonce=True, timeout=2.0,
+    depth=0, digest="sha1", nonce=Nonce.ASK, max_age=None, timeout=2.0,
 )  # fmt: skip
 CRL: Final = CrlNeed("cdn", ("http://crl.example/a.crl", "http://crl.example/b.crl"), "ab" * 32, 0)
 
@@ -21,7 +21,7 @@ CRL: Final = CrlNeed("cdn", ("http://crl.example/a.crl", "http://crl.example/b.c
     "changes",
     [
         {"urls": ("http://other.example/",)}, {"issuer": b"another key"}, {"fingerprint": "cd" * 32},
-        {"digest": "sha256"}, {"nonce": False},
+        {"digest": "sha256"}, {"nonce": Nonce.OFF}, {"max_age": 60.0},
     ],
 )  # fmt: skip
 def test_another_question_has_another_key(changes: dict[str, Any]) -> None:

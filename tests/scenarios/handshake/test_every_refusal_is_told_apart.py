@@ -9,6 +9,7 @@ import pytest
 
 from proxy.decide.verdict import Reason
 from proxy.operate.demo.pki import Leaf
+from tests.scenarios.handshake import test_known_ocsp_answers
 from tests.support.harness import PATIENCE, RawOrigin, TlsClient, running
 from tests.support.refusals import CASES, Case, alert_of
 from tests.support.site import ZONE, Site, host, small_site
@@ -142,6 +143,7 @@ def test_handshakes_of_one_address_are_bounded_in_their_rate(tight: Site) -> Non
 
 
 ELSEWHERE: dict[Reason, Callable[..., None]] = {
+    Reason.OCSP_UNKNOWN: test_known_ocsp_answers.test_what_is_known_of_a_client_is_its_answer,
     Reason.NOT_TLS: test_who_speaks_no_tls_is_told_so_where_it_can_read_it,
     Reason.HANDSHAKE_TIMEOUT: test_handshakes_in_progress_are_bounded_in_number_and_time,
     Reason.RATE_LIMITED: test_handshakes_of_one_address_are_bounded_in_their_rate,

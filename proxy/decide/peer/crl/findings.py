@@ -50,7 +50,7 @@ def refuse_revoked(cert: Certificate, finding: Finding, entry: Entry, depth: int
     reason = REASONS[entry.reason]
     evidence = replace(evidence_of(listing, depth), revoked_at=entry.revoked_at, reason=reason)
     when = moment(entry.revoked_at)
-    detail = f"{_who(cert)} was revoked on {when} ({reason}), says {printable(str(evidence), 2 * MAX_SUBJECT)}"
+    detail = f"{holder(cert)} was revoked on {when} ({reason}), says {printable(str(evidence), 2 * MAX_SUBJECT)}"
     # A certificate on hold, or one that was never meant, is released by another CRL: by another snapshot.
     return Refused(Reason.REVOKED, detail, depth, inf, (evidence,))
 
@@ -59,7 +59,7 @@ def refuse_stale(cert: Certificate, finding: Finding, grace: float, depth: int) 
     """Refuse a certificate that is not listed as far as an outdated list can tell."""
     evidence = evidence_of(finding.decisive, depth)
     over = f", and its grace of {grace:.0f} s is over" if grace else ""
-    detail = f"out of date for {_who(cert)}: {printable(str(evidence), 2 * MAX_SUBJECT)}{over}"
+    detail = f"out of date for {holder(cert)}: {printable(str(evidence), 2 * MAX_SUBJECT)}{over}"
     return Refused(Reason.CRL_STALE, detail, depth, inf, (evidence,))
 
 
@@ -70,7 +70,7 @@ def refuse_missing(
     part = "" if reasons == ALL_REASONS else f" for the reasons {', '.join(sorted(reason.value for reason in reasons))}"
     tried = f"; {printable('; '.join(faults), 2 * MAX_SUBJECT)}" if faults else ""
     issuer = printable(cert.issuer, MAX_SUBJECT)
-    return Refused(Reason.CRL_MISSING, f"no CRL of {issuer} speaks of {_who(cert)}{part}{tried}", depth)
+    return Refused(Reason.CRL_MISSING, f"no CRL of {issuer} speaks of {holder(cert)}{part}{tried}", depth)
 
 
 def entry_of(crl: Crl, delta: Crl | None, issuer: NameKey, serial: int) -> Entry | None:
@@ -92,7 +92,8 @@ def evidence_of(crl: Crl, depth: int) -> Evidence:
     return Evidence(depth, crl.source, crl.issuer, crl.number, crl.base, crl.this_update, crl.next_update)
 
 
-def _who(cert: Certificate) -> str:
+def holder(cert: Certificate) -> str:
+    """Name a certificate as its CA's lists do, by serial number, and its holder."""
     digits = f"{cert.serial:X}"  # in whole octets, as openssl writes it
     serial = digits.zfill(len(digits) + len(digits) % 2) if cert.serial >= 0 else digits
     return f"serial {serial} of {printable(cert.subject, MAX_SUBJECT)}"

@@ -7,7 +7,7 @@ the same key and scope only the newest counts.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import inf
 from typing import Final
 
@@ -26,8 +26,11 @@ from proxy.decide.peer.crl.findings import (
 )
 from proxy.decide.peer.crl.names import NameKey, name_key
 from proxy.decide.peer.crl.scope import Point, covered, points_of
-from proxy.decide.peer.crl.settings import Check, Revocation
+from proxy.decide.peer.crl.settings import Revocation
 from proxy.decide.peer.crl.store import is_future
+from proxy.decide.peer.depth import Check, looked_up
+from proxy.decide.peer.ocsp.evidence import OcspEvidence
+from proxy.decide.peer.standing import Good
 from proxy.decide.text import printable
 from proxy.decide.verdict import Refused
 
@@ -38,14 +41,6 @@ MAX_NESTING: Final = 3
 """Of CRL issuers whose own status depends on other CRL issuers."""
 
 
-@dataclass(frozen=True, slots=True)
-class Good:
-    """No certificate of the chain is revoked: what says so, and until when in Unix seconds."""
-
-    evidence: tuple[Evidence, ...]
-    until: float
-
-
 def check_revocation(
     peer: Peer, chain: tuple[Certificate, ...], bundle: Bundle, revocation: Revocation, now: float
 ) -> Good | Refused:
@@ -53,13 +48,10 @@ def check_revocation(
 
     The anchor is taken as it is.
     """
-    if revocation.check is Check.NONE:
-        return Good((), inf)
-    checked = chain[:1] if revocation.check is Check.LEAF and len(chain) > 1 else chain[:-1]
     inquiry = _Inquiry(peer, chain, bundle, revocation, now)
-    evidence: list[Evidence] = []
+    evidence: list[Evidence | OcspEvidence] = []
     until = revocation.crls.starts_after(now)
-    for depth, cert in enumerate(checked):
+    for depth, cert in enumerate(looked_up(chain, revocation.check)):
         status = inquiry.status(cert, chain[depth + 1], depth)
         if isinstance(status, Refused):
             return replace(status, until=min(status.until, until, inquiry.until))

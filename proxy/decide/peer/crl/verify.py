@@ -26,7 +26,7 @@ def check_signer(crl: Crl, signer: Certificate) -> str | None:
     usage = extension(signer, x509.KeyUsage)
     if usage is not None and not usage.crl_sign:
         return "its key usage lacks cRLSign"
-    return None if _signed_by(crl.seal, signer) else "the CRL's signature does not match its key"
+    return None if signed_by(crl.seal, signer) else "the CRL's signature does not match its key"
 
 
 def expects(crl: Crl, signer: Certificate) -> bool:
@@ -44,7 +44,8 @@ def extension(cert: Certificate, kind: type[_Extension]) -> _Extension | None:
         return None
 
 
-def _signed_by(seal: Seal, signer: Certificate) -> bool:
+def signed_by(seal: Seal, signer: Certificate) -> bool:
+    """Tell whether a signature is by the key of ``signer``."""
     try:
         return _verified(seal, signer)
     except InvalidSignature:

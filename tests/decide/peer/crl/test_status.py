@@ -10,8 +10,9 @@ from cryptography import x509
 
 from proxy.decide.peer.chain import Bundle, peer_of
 from proxy.decide.peer.crl.facts import Crl
-from proxy.decide.peer.crl.settings import Check, Revocation
+from proxy.decide.peer.crl.settings import Revocation
 from proxy.decide.peer.crl.store import CrlStore
+from proxy.decide.peer.depth import Check
 from proxy.decide.peer.gate import Gate, explain, judge
 from proxy.decide.verdict import Admitted, Reason, Refused
 from tests.support.certificates import DAY, NOW, Issued, make_ca, make_leaf

@@ -13,8 +13,9 @@ import pytest
 from proxy.decide.facts import Certificate, read_certificate
 from proxy.decide.peer.chain import Bundle, peer_of
 from proxy.decide.peer.crl.facts import Crl, MalformedCrlError, read_crl
-from proxy.decide.peer.crl.settings import Check, Revocation
+from proxy.decide.peer.crl.settings import Revocation
 from proxy.decide.peer.crl.store import CrlStore
+from proxy.decide.peer.depth import Check
 from proxy.decide.peer.gate import Gate, judge
 from proxy.decide.verdict import Admitted, Reason, Refused
 

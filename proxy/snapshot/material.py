@@ -10,6 +10,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from OpenSSL import crypto
 
 from proxy.decide.facts import Certificate
+from proxy.decide.peer.answers import Answers
 from proxy.decide.peer.chain import Bundle, check_keys
 from proxy.decide.peer.crl.evidence import moment
 from proxy.snapshot.cache import Cache
@@ -44,11 +45,13 @@ class Credential:
 class Material:
     """Reads files for one snapshot at Unix time ``now``; ``problems``, ``warnings`` and ``files`` grow on the way.
 
-    CRLs are compiled into ``cache``; None keeps them in memory.
+    CRLs are compiled into ``cache``; None keeps them in memory. ``answers`` is what came back from responders, for all
+    bundles.
     """
 
     def __init__(self, document: Document, now: float) -> None:
         self.cache: Cache | None = None
+        self.answers = Answers()
         self.problems: list[Problem] = []
         self.warnings: list[Problem] = []
         self.files: list[Path] = [document.file]
@@ -66,7 +69,7 @@ class Material:
         if len(self.problems) > before:
             return None
         try:
-            return Bundle(name, anchors, trust.require_eku, assemble_revocation(revocation))
+            return Bundle(name, anchors, trust.require_eku, assemble_revocation(revocation, self.answers))
         except crypto.Error:
             self.problem(("trust", name), "OpenSSL cannot read one of the anchors")
             return None

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from types import MappingProxyType
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, Strict, ValidationInfo, field_validator
@@ -30,6 +29,7 @@ from proxy.snapshot.fields import (
     Duration,
     FetchHost,
     FilePath,
+    Frozen,
     Grace,
     HostName,
     List,
@@ -264,7 +264,7 @@ class Config(_Model):
     """The whole file."""
 
     listen: Some[ListenConfig]
-    trust: Table[TrustConfig] = Field(default_factory=lambda: MappingProxyType({}))
+    trust: Table[TrustConfig] = Field(default_factory=Frozen)
     upstreams: Table[UpstreamConfig]
     hosts: Some[HostConfig]
     admin: AdminConfig = AdminConfig()

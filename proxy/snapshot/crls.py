@@ -7,7 +7,7 @@ bring along, and are held against that one then.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -96,8 +96,17 @@ def prepare_revocation(
     return PreparedRevocation(config, files, tuple(issuer.der for issuer in issuers))
 
 
-def assemble_revocation(prepared: PreparedRevocation | None, answers: Answers | None = None) -> Revocation | None:
-    """Open what was prepared. Raises CrlIndexError where an index file has gone since.
+def open_file(file: CrlFile) -> Crl:
+    """Open a compiled CRL. Raises CrlIndexError where its index file has gone since it was prepared."""
+    return open_crl(file.ref, file.source)
+
+
+def assemble_revocation(
+    prepared: PreparedRevocation | None,
+    answers: Answers | None = None,
+    opened: Callable[[CrlFile], Crl] = open_file,
+) -> Revocation | None:
+    """Make of what was prepared what the judges read; ``opened`` gives each CRL. Raises CrlIndexError.
 
     ``answers`` is the table that all bundles of a process share; None makes one of its own.
     """
@@ -107,7 +116,7 @@ def assemble_revocation(prepared: PreparedRevocation | None, answers: Answers | 
     ocsp, crl = _ocsp(config.ocsp), config.crl
     if crl is None:
         return Revocation(config.check, CrlStore(), answers=answers, asks_crls=False, ocsp=ocsp)
-    store = CrlStore(open_crl(file.ref, file.source) for file in prepared.crls)
+    store = CrlStore(map(opened, prepared.crls))
     issuers = tuple(map(read_certificate, prepared.issuers))
     missing = crl.when_missing == "allow"
     return Revocation(config.check, store, issuers, crl.when_stale, missing, answers, ocsp=ocsp)

@@ -6,7 +6,7 @@ Paths are made absolute with the validation context's ``base``, the folder of th
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from ipaddress import ip_address
 from math import inf
 from pathlib import Path
@@ -153,8 +153,25 @@ def parse_route_path(text: str) -> str:
     return text
 
 
-def _freeze(value: Mapping[_K, _T]) -> Mapping[_K, _T]:
-    return MappingProxyType(dict(value))
+class Frozen(Mapping[_K, _T]):
+    """A mapping that nobody changes, and that can be pickled, as ``MappingProxyType`` cannot."""
+
+    __slots__ = ("_items",)
+
+    def __init__(self, items: Mapping[_K, _T] = MappingProxyType({})) -> None:
+        self._items = dict(items)
+
+    def __getitem__(self, key: _K) -> _T:
+        return self._items[key]
+
+    def __iter__(self) -> Iterator[_K]:
+        return iter(self._items)
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __repr__(self) -> str:
+        return repr(self._items)
 
 
 def _not_empty(value: tuple[_T, ...]) -> tuple[_T, ...]:
@@ -189,5 +206,5 @@ List = Annotated[tuple[_T, ...], Strict(False)]
 Some = Annotated[tuple[_T, ...], Strict(False), AfterValidator(_not_empty)]
 """A list that is not empty."""
 
-Table = Annotated[Mapping[Name, _T], AfterValidator(_freeze)]
+Table = Annotated[Mapping[Name, _T], AfterValidator(Frozen)]
 """A mapping of names, frozen once it is read."""

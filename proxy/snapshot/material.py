@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +11,6 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from OpenSSL import crypto
 
 from proxy.decide.facts import Certificate
-from proxy.decide.peer.answers import Answers
 from proxy.decide.peer.chain import Bundle, check_keys
 from proxy.decide.peer.crl.evidence import moment
 from proxy.snapshot.cache import Cache
@@ -25,10 +25,11 @@ from proxy.snapshot.credentials import (
     read_certificates,
     read_private_key,
 )
-from proxy.snapshot.crls import assemble_revocation, prepare_revocation
+from proxy.snapshot.crls import prepare_revocation
 from proxy.snapshot.document import Document
 from proxy.snapshot.fields import is_address
 from proxy.snapshot.files import MAX_CREDENTIAL, Contents, FileError, certificates_in, read
+from proxy.snapshot.prepared import PreparedBundle
 from proxy.snapshot.problems import KeyPath, Problem
 
 SERVER_AUTH = ExtendedKeyUsageOID.SERVER_AUTH.dotted_string
@@ -42,23 +43,29 @@ class Credential:
     key: PrivateKey = field(repr=False)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Anchored:
+    """A bundle as it is sent on, and its anchors, which are parsed already."""
+
+    bundle: PreparedBundle
+    anchors: tuple[Certificate, ...]
+
+
 class Material:
     """Reads files for one snapshot at Unix time ``now``; ``problems``, ``warnings`` and ``files`` grow on the way.
 
-    CRLs are compiled into ``cache``; None keeps them in memory. ``answers`` is what came back from responders, for all
-    bundles.
+    ``files`` has the SHA-256 of each file that was read. CRLs are compiled into ``cache``; None keeps them in memory.
     """
 
     def __init__(self, document: Document, now: float) -> None:
         self.cache: Cache | None = None
-        self.answers = Answers()
         self.problems: list[Problem] = []
         self.warnings: list[Problem] = []
-        self.files: list[Path] = [document.file]
+        self.files: dict[Path, bytes] = {}
         self._document = document
         self._now = now
 
-    def bundle(self, name: str, trust: TrustConfig) -> Bundle | None:
+    def bundle(self, name: str, trust: TrustConfig) -> Anchored | None:
         """Read a bundle's anchors; None goes with a problem."""
         found: list[Certificate] = []
         before = len(self.problems)
@@ -69,10 +76,11 @@ class Material:
         if len(self.problems) > before:
             return None
         try:
-            return Bundle(name, anchors, trust.require_eku, assemble_revocation(revocation, self.answers))
+            Bundle(name, anchors)
         except crypto.Error:
             self.problem(("trust", name), "OpenSSL cannot read one of the anchors")
             return None
+        return Anchored(PreparedBundle(name, trust, tuple(anchor.der for anchor in anchors), revocation), anchors)
 
     def credential(self, host: HostConfig, at: KeyPath) -> Credential | None:
         """Read what the host at the key path ``at`` presents; None goes with a problem."""
@@ -147,8 +155,12 @@ class Material:
         except FileError as fault:
             self._unreadable(at, fault)
             return None
-        self.files.append(path)
+        self.note(path, contents.data)
         return contents
+
+    def note(self, path: Path, data: bytes) -> None:
+        """Take note of a file that was read, and of what was in it."""
+        self.files[path] = hashlib.sha256(data).digest()
 
     def _unreadable(self, at: KeyPath, fault: FileError) -> None:
         missing = isinstance(fault.__cause__, FileNotFoundError)

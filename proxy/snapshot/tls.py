@@ -14,7 +14,6 @@ from OpenSSL import SSL, crypto
 
 from proxy.decide.facts import Certificate
 from proxy.decide.peer.chain import MAX_INTERMEDIATES, STORE_FLAGS
-from proxy.decide.request.route import Host
 
 CIPHERS_TLS13: Final = b"TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256"
 """AES-128 first: as strong as the P-256 and X25519 keys around it, and the cheapest."""
@@ -47,9 +46,9 @@ _ALPN_ANSWER: Final = _ffi.new("unsigned char[]", ALPN_PROTOCOL)
 
 
 def build_context(
-    host: Host, chain: tuple[Certificate, ...], key: PrivateKeyTypes, anchors: tuple[Certificate, ...]
+    host: str, chain: tuple[Certificate, ...], key: PrivateKeyTypes, anchors: tuple[Certificate, ...]
 ) -> SSL.Context:
-    """Make the context of ``host``: its certificate (leaf first) and key, and the union of its routes' anchors.
+    """Make the context of a host: its certificate (leaf first) and key, and the union of its routes' anchors.
 
     Raises ValueError where OpenSSL refuses the certificate or the key.
     """
@@ -57,7 +56,7 @@ def build_context(
     try:
         _present(context, chain, key)
     except SSL.Error as fault:
-        raise ValueError(f"OpenSSL refuses the certificate or key of {host.name}: {_words(fault)}") from fault
+        raise ValueError(f"OpenSSL refuses the certificate or key of {host}: {_words(fault)}") from fault
     _trust(context, anchors)
     return context
 

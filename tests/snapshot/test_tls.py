@@ -65,7 +65,7 @@ def test_the_anchors_names_are_what_clients_are_asked_for() -> None:
     """All anchors of all routes, by their subjects."""
     server = CA.issue(Leaf(subject="server", eku=SERVER))
     anchors = tuple(anchor(Authority.root(name)) for name in ("A", "B"))
-    context = build_context(Host(("server.example",), ()), (facts_of(server),), server.key, anchors)
+    context = build_context("server.example", (facts_of(server),), server.key, anchors)
     assert [name.CN for name in SSL.Connection(context, None).get_client_ca_list()] == ["A", "B"]
 
 
@@ -73,7 +73,7 @@ def test_a_key_of_another_certificate_is_refused() -> None:
     """The message names the host."""
     server = CA.issue(Leaf(subject="server", eku=SERVER))
     with pytest.raises(ValueError, match=r"server\.example"):
-        build_context(Host(("server.example",), ()), (facts_of(server),), ec_key(), ())
+        build_context("server.example", (facts_of(server),), ec_key(), ())
 
 
 @given(st.lists(st.one_of(st.binary(min_size=1, max_size=255), st.just(ALPN_PROTOCOL)), max_size=8))
@@ -107,5 +107,5 @@ def test_names_of_too_many_anchors_are_left_out() -> None:
 def _ca_names(anchors: tuple[Certificate, ...]) -> list[object]:
     host = Host(("origin.example.com",), ())
     server = CA.issue(Leaf(dns=("origin.example.com",), eku=SERVER))
-    context = build_context(host, (facts_of(server),), server.key, anchors)
+    context = build_context(host.name, (facts_of(server),), server.key, anchors)
     return list(SSL.Connection(context, None).get_client_ca_list(as_cryptography=True))

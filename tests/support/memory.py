@@ -37,7 +37,7 @@ def anchor(authority: Authority = CA) -> Certificate:
 
 def host_context(host: Host) -> SSL.Context:
     """Make a host's context with a server certificate, trusting ``CA``."""
-    return build_context(host, (facts_of(_SERVER),), _SERVER.key, (anchor(),))
+    return build_context(host.name, (facts_of(_SERVER),), _SERVER.key, (anchor(),))
 
 
 LISTENER: Final = ListenerContext(listener_context())

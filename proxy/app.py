@@ -6,10 +6,9 @@ import asyncio
 import gc
 import os
 import resource
-import socket
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -23,18 +22,18 @@ from proxy.house import TICK, House
 from proxy.observe.admin import Admin
 from proxy.observe.log import Log, open_log
 from proxy.observe.metrics import Metrics
-from proxy.snapshot.address import Address
 from proxy.snapshot.cache import Cache
 from proxy.snapshot.cache_choice import Places, PrivateCache, given_directory
 from proxy.snapshot.crl_index import mapped_crls
 from proxy.snapshot.limits import Limits
 from proxy.snapshot.load import load
 from proxy.snapshot.model import Snapshot
+from proxy.supervise.activation import take_handed
+from proxy.supervise.doors import Doors, hand_over
 from proxy.supervise.drain import drain
+from proxy.supervise.listen import Listener, close_all, listen_error, open_listeners, shared_with
+from proxy.supervise.notify import Notifier, beat, take_notifier
 from proxy.supervise.signals import StopRequest
-
-BACKLOG: Final = 4096
-"""Connections that the kernel queues while the loop is busy: several bursts of handshakes of a CDN."""
 
 FIRST_GENERATION: Final = 1
 
@@ -47,14 +46,19 @@ def run(path: Path) -> int:
 
     Raises ConfigError, and OSError where an address or the log cannot be opened.
     """
+    handed, notifier = take_handed(), take_notifier()
     with _private_cache() as private:
         snapshot = load(path, FIRST_GENERATION, time.time(), Places(given_directory(os.environ), private))
+        listeners = open_listeners([entry.address for entry in snapshot.config.listen], handed)
         log = open_log(snapshot.config.log.target)
+        notifier.on_fault = lambda detail: log.write("warning", level="warning", detail=detail)
         try:
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-                return runner.run(_serve(snapshot, log))
+                return runner.run(_serve(snapshot, log, listeners, notifier))
         finally:
+            close_all(listeners)
             log.close()
+            notifier.close()
 
 
 @contextmanager
@@ -71,7 +75,7 @@ def _private_cache() -> Iterator[Cache | None]:
         private.close()
 
 
-async def _serve(snapshot: Snapshot, log: Log) -> int:
+async def _serve(snapshot: Snapshot, log: Log, listeners: Sequence[Listener], notifier: Notifier) -> int:
     loop = asyncio.get_running_loop()
     metrics = Metrics(log_dropped=lambda: log.dropped)
     metrics.describe(snapshot)
@@ -79,49 +83,32 @@ async def _serve(snapshot: Snapshot, log: Log) -> int:
     loop.set_exception_handler(house.loop_fault)
     stop = StopRequest(loop, log.reopen)
     admin = Admin(metrics, lambda: "draining" if house.draining else None)
-    listeners = [await _listen(house, entry.address, loop) for entry in snapshot.config.listen]
     if snapshot.config.admin.address is not None:
         await admin.start(snapshot.config.admin.address)
+    doors = Doors(lambda: Arrival(house), lambda: close_all(listeners), loop)
+    for listener in listeners:
+        try:
+            await doors.open(listener.sockets)
+        except OSError as fault:
+            raise listen_error(listener.address, fault) from fault
     ticking = asyncio.create_task(_tick(house))
+    beating = asyncio.create_task(beat(notifier))
     _settle()
     _announce(snapshot, log, listeners, admin)
+    notifier.ready(f"generation {snapshot.generation}")
     await stop.drain.wait()
+    notifier.stopping("draining")
+    if shared_with(admin.sockets):
+        admin.stop_listening()
+    doors.shut(hand_over(listeners))
     log.write("draining", connections=metrics.connections_open, limit=snapshot.config.limits.drain_timeout)
-    for listener in listeners:
-        listener.close()
-    cut = await drain(house, snapshot.config.limits.drain_timeout, stop.cut)
+    cut = await drain(house, snapshot.config.limits.drain_timeout, stop.cut, doors.closed)
     ticking.cancel()
+    beating.cancel()
     await house.close()
     await admin.close()
     log.write("stopped", connections_cut=cut)
     return 0
-
-
-async def _listen(house: House, address: Address, loop: asyncio.AbstractEventLoop) -> asyncio.Server:
-    try:
-        return await loop.create_server(
-            lambda: Arrival(house), sock=_bind(address), backlog=BACKLOG, start_serving=True
-        )
-    except OSError as fault:
-        cause = os.strerror(fault.errno) if fault.errno and fault.errno > 0 else fault.strerror
-        raise OSError(fault.errno, f"cannot listen on {address}: {cause}") from fault
-
-
-def _bind(address: Address) -> socket.socket:
-    """Bind a socket; one of IPv6 takes IPv6 only, as the configuration names each address by itself."""
-    family, kind, protocol, _, target = socket.getaddrinfo(
-        address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-    )[0]
-    bound = socket.socket(family, kind, protocol)
-    try:
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:
-            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        bound.bind(target)
-    except OSError:
-        bound.close()
-        raise
-    return bound
 
 
 async def _tick(house: House) -> None:
@@ -151,12 +138,22 @@ def _allow_descriptors(limits: Limits) -> Iterator[str]:
         )
 
 
-def _announce(snapshot: Snapshot, log: Log, listeners: list[asyncio.Server], admin: Admin) -> None:
+def _of_neighbours(listeners: Sequence[Listener]) -> Iterator[str]:
+    """Warn of others who listen on our addresses: an instance that is to be replaced, or one that nobody remembers."""
+    shared = shared_with([sock for listener in listeners for sock in listener.sockets]) or frozenset()
+    for listener in listeners:
+        if listener.own and not shared.isdisjoint(listener.sockets):
+            yield (
+                f"another process listens on {listener.shown}, too, and gets its share of the connections; "
+                "if it is the instance that this one replaces, stop it now"
+            )
+
+
+def _announce(snapshot: Snapshot, log: Log, listeners: Sequence[Listener], admin: Admin) -> None:
     """Say what runs, and each loosening by name."""
-    warnings = [*snapshot.warnings, *_allow_descriptors(snapshot.config.limits)]
+    warnings = [*snapshot.warnings, *_allow_descriptors(snapshot.config.limits), *_of_neighbours(listeners)]
     for warning in warnings:
         log.write("warning", level="warning", detail=warning)
-    addresses = [":".join(map(str, s.getsockname()[:2])) for listener in listeners for s in listener.sockets]
     log.write(
         "started",
         version=__version__,
@@ -164,7 +161,7 @@ def _announce(snapshot: Snapshot, log: Log, listeners: list[asyncio.Server], adm
         compiled=not str(connection.__file__).endswith(".py"),
         openssl=SSL.SSLeay_version(SSL.SSLEAY_VERSION).decode(),
         pid=os.getpid(),
-        listen=addresses,
+        listen=[listener.shown for listener in listeners],
         admin_port=admin.port or None,
         generation=snapshot.generation,
         hosts=len(snapshot.hosts.hosts),

@@ -168,8 +168,8 @@ class Life(asyncio.Protocol):
             self._break(f"the client took nothing for {timeout:g} s")
 
     def drain(self) -> None:
-        """Close now if no request is in flight, else after the one that is."""
-        if self._exchange is None and not self._reader.in_head:
+        """Close now if no request is in flight, else after the one that is; who has just come gets an answer, too."""
+        if self._exchange is None and not self._reader.in_head and self._requests:
             self._close()
         else:
             self._keep = False

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import resource
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -15,8 +14,7 @@ import pytest
 
 from proxy import __version__
 from proxy.__main__ import main
-from proxy.app import OWN_DESCRIPTORS, _allow_descriptors, _bind
-from proxy.snapshot.address import Address
+from proxy.app import OWN_DESCRIPTORS, _allow_descriptors
 from proxy.snapshot.limits import Limits
 from tests.support.harness import PATIENCE, RawOrigin, running
 from tests.support.site import small_site
@@ -67,25 +65,6 @@ def test_open_files_are_allowed_for_or_warned_of(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(resource, "getrlimit", lambda _kind: (1 << 20, 1 << 20))
     assert not list(_allow_descriptors(limits))
     assert asked == [(2 * 1000 + OWN_DESCRIPTORS, 4096), (1500, 1500)]
-
-
-def test_an_ipv6_socket_takes_ipv6_only() -> None:
-    """``0.0.0.0`` and ``[::]`` stand side by side in a configuration, on one port."""
-    try:
-        bound = _bind(Address("::1", 0))
-    except OSError:
-        pytest.skip("this machine has no IPv6")
-    with bound:
-        assert bound.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY) == 1
-
-
-def test_no_socket_stays_behind_a_bind_that_fails() -> None:
-    """Or a later start would find the port taken by nobody."""
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        before = set(Path("/proc/self/fd").iterdir())
-        with pytest.raises(OSError, match="in use"):
-            _bind(Address("127.0.0.1", taken.getsockname()[1]))
-        assert set(Path("/proc/self/fd").iterdir()) == before
 
 
 def test_the_log_is_reopened_on_sigusr1(tmp_path: Path) -> None:

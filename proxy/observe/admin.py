@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import socket
 from collections.abc import Callable
 from errno import EAFNOSUPPORT
 from http import HTTPStatus
@@ -64,6 +65,16 @@ class Admin:
         port: int = self._listener.sockets[0].getsockname()[1]
         return port
 
+    @property
+    def sockets(self) -> tuple[socket.socket, ...]:
+        """What is listened on."""
+        return tuple(self._listener.sockets) if self._listener is not None else ()
+
+    def stop_listening(self) -> None:
+        """Leave new connections to whoever else listens on the address; answer those that are open."""
+        if self._listener is not None:
+            self._listener.close()
+
     async def start(self, address: Address) -> None:
         """Listen on ``address``, a host and a port; raise OSError naming the address where that fails."""
         loop = asyncio.get_running_loop()
@@ -73,7 +84,7 @@ class Admin:
         self._hosts = _own_names(address)
         try:
             self._listener = await loop.create_server(
-                lambda: _Connection(manager, loop), address.host, address.port, reuse_address=True
+                lambda: _Connection(manager, loop), address.host, address.port, reuse_address=True, reuse_port=True
             )
         except OSError as fault:
             cause = os.strerror(fault.errno) if fault.errno and fault.errno > 0 else fault.strerror

@@ -123,14 +123,15 @@ def test_a_second_signal_cuts_at_once(second: signal.Signals, tmp_path: Path) ->
         assert proxy.wait_for(lambda line: line["event"] == "stopped")["connections_cut"] == 2
 
 
-def test_a_handshake_that_ends_in_a_drain_is_closed_at_once(tmp_path: Path) -> None:
-    """It was in progress when the signal came; its client has asked for nothing yet."""
+def test_who_was_let_in_before_the_drain_is_answered_once(tmp_path: Path) -> None:
+    """A handshake was in progress when the signal came: its client gets one answer, and is told that it is the last."""
     with stopping(tmp_path, "30s") as (proxy, origin, cdn), ask_slowly(proxy, origin, cdn) as busy:
         with TlsClient(proxy.port, ZONE, cdn.issue(Leaf(subject="late"))) as late:
             while "originward_handshakes_in_progress 1" not in proxy.metrics():
                 continue
             terminate(proxy)
-            late.handshake()
+            response = late.handshake().get("/", ZONE)
+            assert (response.status, response.header("connection")) == (200, "close")
             assert late.read() == b""
             assert late.closed
         origin.answer_now.set()

@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,15 +28,20 @@ PATIENCE = 10.0
 
 
 class ProxyProcess:
-    """``originward run CONFIG`` as a child; its log comes over standard output, line by line."""
+    """``originward run CONFIG`` as a child; its log comes over standard output, line by line.
 
-    def __init__(self, config: Path) -> None:
+    ``before`` is a command that executes the one behind it; ``options`` are those of ``subprocess.Popen``.
+    """
+
+    def __init__(
+        self, config: Path, before: Sequence[str] = (), environment: Mapping[str, str] | None = None, **options: Any
+    ) -> None:
         self.lines: list[dict[str, Any]] = []
         self._news = threading.Condition()
-        environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "proxy", "run", str(config)], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            env=environment,
+            [*before, sys.executable, "-m", "proxy", "run", str(config)],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), **(environment or {})}, **options,
         )  # fmt: skip
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()

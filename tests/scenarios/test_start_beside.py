@@ -1,0 +1,36 @@
+"""A new instance starts beside the old one on the same port, the old one is stopped, and nobody notices."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import yaml
+
+from proxy.operate.demo.pki import Leaf
+from tests.support.harness import ProxyProcess, RawOrigin
+from tests.support.load import Load
+from tests.support.site import small_site, write_config
+
+
+def test_a_replacement_on_the_same_port_refuses_nobody(tmp_path: Path) -> None:
+    """Not in the queue of the old one, and not on the way there; the admin address passes on, too."""
+    with RawOrigin() as origin:
+        config, cdn = small_site(tmp_path / "old", origin.port)
+        old = ProxyProcess(config)
+        listen, admin = ({"address": f"127.0.0.1:{port}"} for port in (old.port, old.admin_port))
+        write_config(config.parent, {**yaml.safe_load(config.read_text()), "listen": [listen], "admin": admin})
+        load = Load(old.port, cdn.issue(Leaf(subject="edge")))
+        try:
+            load.goes_on(20)
+            new = ProxyProcess(config)
+            warning = new.wait_for(lambda line: line["event"] == "warning" and "another process" in line["detail"])
+            assert f"127.0.0.1:{old.port}" in warning["detail"]
+            assert (new.port, new.admin_port) == (old.port, old.admin_port)
+            load.goes_on(20)
+            assert old.stop() == 0
+            load.goes_on(20)
+        finally:
+            load.end()
+        assert load.failed == []
+        assert "originward_connections_total 0.0" not in new.metrics()
+        assert new.stop() == 0

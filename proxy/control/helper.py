@@ -94,7 +94,18 @@ def keep_only(control: int) -> None:
     kept = os.dup(control)
     for target, source in ((0, null), (1, null), (CONTROL, kept)):
         os.dup2(source, target, inheritable=False)
-    os.closerange(CONTROL + 1, os.sysconf("SC_OPEN_MAX"))
+    for descriptor in _open_descriptors():
+        if descriptor > CONTROL:
+            with suppress(OSError):  # the listing's own is closed already
+                os.close(descriptor)
+
+
+def _open_descriptors() -> Iterable[int]:
+    """List them; to try all numbers takes minutes where a container allows a thousand million."""
+    try:
+        return [int(name) for name in os.listdir("/proc/self/fd")]  # noqa: PTH208 - names are numbers
+    except OSError:
+        return range(os.sysconf("SC_OPEN_MAX"))
 
 
 class Helper:
@@ -106,8 +117,8 @@ class Helper:
         self._wake, wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
-        gc.collect()
-        gc.freeze()  # a task's own collections then leave the pages alone that it shares with its parents
+        gc.disable()  # a collection writes to every object's page, and so takes it out of what is shared
+        gc.freeze()
 
     def serve(self) -> None:
         """Do what the parent asks until it closes its end."""
@@ -180,6 +191,7 @@ def work(channel: socket.socket) -> NoReturn:
         score.write(str(OOM_SCORE))
     with suppress(OSError):
         os.nice(NICENESS)
+    gc.enable()
     request = _receive(channel)
     outcome = _outcome(request)
     channel.sendall(LENGTH.pack(len(outcome)))

@@ -8,6 +8,7 @@ cannot be forked safely.
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import pickle
 import signal
@@ -266,7 +267,9 @@ async def _exchange(channel: socket.socket, request: bytes) -> bytes | None:
 
 
 def _forked() -> _Line:
-    """Fork the helper: for a process of one thread."""
+    """Fork the helper: for a process of one thread. What there is so far stays shared, out of the collector's sight."""
+    gc.collect()
+    gc.freeze()
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     parent = os.getpid()
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, OTHERS)

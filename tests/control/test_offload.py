@@ -228,6 +228,31 @@ def test_a_stuck_helper_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
     offload.close()
 
 
+def test_a_helper_that_cannot_be_replaced_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The interpreter went away in an upgrade: whoever asks is told, and the proxy goes on."""
+    offload = Offload()
+    run(lambda: offload.run(tasks.add, 1, 1))
+    assert offload.process is not None
+    os.kill(offload.process, signal.SIGKILL)
+    with monkeypatch.context() as patch:
+        patch.setattr("sys.executable", "/no/such/python")
+        for _ in range(2):
+            with pytest.raises(OffloadError, match=r"cannot be started: .*No such file"):
+                run(lambda: offload.run(tasks.add, 1, 1))
+    assert run(lambda: offload.run(tasks.add, 1, 1)) == 2
+    offload.close()
+
+
+def test_a_forked_worker_lets_go_of_it(offload: Offload) -> None:
+    """The helper is its parent's, who goes on with it."""
+    worker = os.fork()
+    if not worker:
+        offload.forget()
+        os._exit(0 if offload.process is None else 1)
+    assert os.waitpid(worker, 0)[1] == 0
+    assert run(lambda: offload.run(tasks.add, 1, 1)) == 2
+
+
 def test_nothing_is_started_at_the_end(offload: Offload) -> None:
     """A closed one says so, and its helper is gone."""
     closed = Offload()

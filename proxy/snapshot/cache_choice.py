@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from proxy.decide.peer.depth import Check
+from proxy.decide.peer.ocsp.settings import Mode
 from proxy.snapshot.cache import FILE_MODE, Cache, CacheError, open_cache
-from proxy.snapshot.config import Config
+from proxy.snapshot.config import Config, RevocationConfig
 from proxy.snapshot.problems import KeyPath
 
 _PRIVATE: Final = "originward-cache-"
@@ -66,8 +67,7 @@ def choose_cache(config: Config, places: Places | None, notes: Notes) -> Cache |
         return None
     directory = directory or places.given
     if directory is None:
-        if places.private is None:
-            notes.warn(_AT, "there is no folder for a cache, and none for temporary files: CRLs are kept in memory")
+        _worry(config, places, notes)
         return places.private
     try:
         return open_cache(directory)
@@ -83,6 +83,26 @@ def _look(directory: Path, notes: Notes) -> None:
         open_cache(directory, make=False)
     except CacheError as fault:
         notes.warn(_AT, f"for the user of this command: {fault}")
+
+
+def _worry(config: Config, places: Places, notes: Notes) -> None:
+    if places.private is None:
+        notes.warn(_AT, "there is no folder for a cache, and none for temporary files: CRLs are kept in memory")
+    asked = [trust.revocation for trust in config.trust.values() if trust.revocation is not None]
+    if any(map(_fetches, asked)):
+        message = (
+            "nothing that is fetched outlasts this process: a restart without network refuses clients; "
+            "name a folder (or CacheDirectory= in systemd's unit)"
+        )
+        notes.warn(_AT, message)
+
+
+def _fetches(revocation: RevocationConfig) -> bool:
+    if revocation.check is Check.NONE:
+        return False
+    if revocation.ocsp is not None and revocation.ocsp.mode is not Mode.OFF:
+        return True
+    return revocation.crl is not None and not all(isinstance(source, Path) for source in revocation.crl.sources)
 
 
 def _needs_one(config: Config) -> bool:

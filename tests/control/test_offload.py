@@ -234,6 +234,7 @@ def test_a_helper_that_cannot_be_replaced_is_an_error(monkeypatch: pytest.Monkey
     run(lambda: offload.run(tasks.add, 1, 1))
     assert offload.process is not None
     os.kill(offload.process, signal.SIGKILL)
+    os.waitid(os.P_PID, offload.process, os.WEXITED | os.WNOWAIT)
     with monkeypatch.context() as patch:
         patch.setattr("sys.executable", "/no/such/python")
         for _ in range(2):

@@ -66,6 +66,17 @@ def test_the_first_that_is_named_is_taken(tmp_path: Path) -> None:
     assert [at for at, _ in notes.warnings] == [("cache", "directory")]
 
 
+@pytest.mark.parametrize(("mode", "count"), [("hard", 1), ("soft", 1), ("off", 0)])
+def test_what_is_fetched_wants_to_outlast_the_process(tmp_path: Path, mode: str, count: int) -> None:
+    """Or a restart without network refuses everybody, which is better said at a quiet hour."""
+    notes = Notes()
+    asks = config(tmp_path, None, {**REVOCATION, "ocsp": {"mode": mode, "allow_hosts": ["ocsp.example"]}})
+    assert choose_cache(asks, Places(None, PRIVATE), notes) == PRIVATE
+    assert [at for at, text in notes.warnings if "outlasts this process" in text] == [("cache", "directory")] * count
+    assert choose_cache(asks, Places(tmp_path / "given", PRIVATE), notes) == Cache(tmp_path / "given")
+    assert len(notes.warnings) == count
+
+
 @pytest.mark.parametrize("revocation", [None, {"check": "none"}])
 def test_no_cache_is_made_for_nothing(tmp_path: Path, revocation: dict[str, Any] | None) -> None:
     """Without revocation nothing is kept."""

@@ -294,6 +294,16 @@ class Seen:
     body: bytes
 
     @property
+    def method(self) -> str:
+        """The first word of the request line."""
+        return self.raw.split(b" ")[0].decode()
+
+    @property
+    def path(self) -> str:
+        """The second word of the request line."""
+        return self.raw.split(b" ")[1].decode()
+
+    @property
     def fields(self) -> list[tuple[str, str]]:
         """The header fields, names in lower case."""
         return Response.parse(b"X 0\r\n" + self.raw.partition(b"\r\n")[2].removesuffix(b"\r\n\r\n")).fields

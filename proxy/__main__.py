@@ -67,6 +67,10 @@ def _add_explain(commands: Any) -> None:
     parser.add_argument("--host", required=True, help="the server name that the client asks for")
     parser.add_argument("--path", default="/", help="the path that it asks for (default: /)")
     parser.add_argument("--at", type=_moment, default=None, metavar="TIME", help="ISO 8601, in UTC (default: now)")
+    parser.add_argument(
+        "--ocsp", type=Path, action="append", default=[], metavar="RESPONSE",
+        help="an OCSP response (DER), as openssl ocsp -respout writes it; may be given several times",
+    )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="answer in JSON")
 
 
@@ -77,8 +81,9 @@ def _check(options: argparse.Namespace) -> int:
 def _explain(options: argparse.Namespace) -> int:
     at = time.time() if options.at is None else options.at
     return explain_command(
-        options.config, options.cert, options.host, options.path, at, json=options.json, write=print
-    )
+        options.config, options.cert, options.host, options.path, at,
+        json=options.json, write=print, ocsp=options.ocsp,
+    )  # fmt: skip
 
 
 def _moment(text: str) -> float:

@@ -5,7 +5,7 @@ It needs no running proxy, and ``--at`` answers for another day: would this cert
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,7 +25,8 @@ from proxy.decide.request.outgoing import render
 from proxy.decide.request.route import Host, Route, normalise_host
 from proxy.decide.request.stamp import stamp
 from proxy.decide.text import printable
-from proxy.decide.verdict import Admitted, Pending, Reason, Refused
+from proxy.decide.verdict import Admitted, Pending, Reason, Refused, Verdict
+from proxy.operate.saved_answers import Saved, read_saved, settle
 from proxy.snapshot.credentials import CredentialError, read_certificates
 from proxy.snapshot.files import FileError, read
 from proxy.snapshot.load import load
@@ -46,12 +47,16 @@ _ALERTS: Final[Mapping[int, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """Who asks for what: a chain (leaf first; None: no certificate), a host name, a path; ``at`` in Unix seconds."""
+    """Who asks for what: a chain (leaf first; None: no certificate), a host name, a path; ``at`` in Unix seconds.
+
+    ``saved`` are OCSP responses, for what a running proxy would ask responders.
+    """
 
     chain: tuple[Certificate, ...] | None
     host: str
     path: str
     at: float
+    saved: tuple[Saved, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +71,10 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """The answer: every step, the route if one was found, and what the app would get."""
+    """The answer: every step, the route if one was found, and what the app would get.
+
+    ``awaits`` is what a running proxy would ask for first; the answer is the one without it.
+    """
 
     admitted: bool
     reason: str | None
@@ -74,6 +82,7 @@ class Explanation:
     steps: tuple[Line, ...]
     route: str | None
     headers: tuple[str, ...]
+    awaits: tuple[str, ...] = ()
 
 
 class Explainer:
@@ -86,6 +95,7 @@ class Explainer:
         self._verdicts = Verdicts(snapshot.config.limits.cached_verdicts)
         self._lines: list[Line] = []
         self._route: Route | None = None
+        self._awaits: tuple[str, ...] = ()
 
     def run(self) -> Explanation:
         """Take the steps in the order of a live connection, up to the first that refuses."""
@@ -111,9 +121,8 @@ class Explainer:
                 return refusal, "TLS alert certificate_required"
             self._pass("handshake", "no certificate; some routes of this host do without")
             return None
-        verdict = self._verdicts.judge_any(self._peer, host.gates, self._question.at)
-        if isinstance(verdict, Pending):
-            verdict = verdict.refuse()
+        settle(self._question.saved, self._peer, host.gates, self._question.at)
+        verdict = self._unanswered(self._verdicts.judge_any(self._peer, host.gates, self._question.at))
         if isinstance(verdict, Refused):
             for gate in host.gates:
                 self._show_gate(self._peer, gate)
@@ -122,6 +131,14 @@ class Explainer:
         bundle = verdict.identity.bundle if verdict.identity is not None else "none"
         self._pass("handshake", f"the certificate is good for at least one route of this host (bundle {bundle})")
         return None
+
+    def _unanswered(self, verdict: Verdict) -> Admitted | Refused:
+        """Go on as a running proxy does that gets no answer, and note what it would have asked."""
+        if not isinstance(verdict, Pending):
+            self._awaits = ()
+            return verdict
+        self._awaits = tuple(map(str, verdict.needs))
+        return verdict.otherwise
 
     def _show_gate(self, peer: Peer, gate: Gate) -> None:
         """Write down every step at a gate, also those behind the first that fails."""
@@ -148,11 +165,9 @@ class Explainer:
             return self._refused("route", route, _status(route))
         self._route = route
         self._pass("route", f"{route.path} (client certificate {route.client_certificate}), upstream {route.upstream}")
-        verdict = permit(route, self._peer, self._verdicts, self._question.at)
+        verdict = self._unanswered(permit(route, self._peer, self._verdicts, self._question.at))
         if route.gate is not None and self._peer is not None:
             self._show_gate(self._peer, route.gate)
-        if isinstance(verdict, Pending):
-            verdict = verdict.refuse()
         if isinstance(verdict, Refused):
             return self._refused("route policy", verdict, _status(verdict))
         return self._admitted(head, route, verdict)
@@ -162,25 +177,28 @@ class Explainer:
         sent = render(head, identity, EXAMPLE_CLIENT, b"example-1", admitted=verdict.identity is not None)
         headers = tuple(line.decode("latin-1") for line in sent.split(b"\r\n")[1:] if line)
         until = "" if verdict.identity is None else f", at most until {_moment(verdict.until)}"
-        return Explanation(True, None, f"forwarded to {route.upstream}{until}", tuple(self._lines), route.path, headers)
+        return Explanation(
+            True, None, f"forwarded to {route.upstream}{until}", tuple(self._lines), route.path, headers, self._awaits
+        )
 
     def _refused(self, step: str, refusal: Refused, answer: str) -> Explanation:
         self._lines.append(Line(step, False, refusal.detail, refusal.reason.value))
         route = None if self._route is None else self._route.path
-        return Explanation(False, refusal.reason.value, answer, tuple(self._lines), route, ())
+        return Explanation(False, refusal.reason.value, answer, tuple(self._lines), route, (), self._awaits)
 
     def _pass(self, step: str, detail: str) -> None:
         self._lines.append(Line(step, True, detail))
 
 
 def explain_command(
-    path: Path, chain: Path | None, host: str, target: str, at: float, *, json: bool, write: Callable[[str], None]
-) -> int:
+    path: Path, chain: Path | None, host: str, target: str, at: float, *, json: bool, write: Callable[[str], None],
+    ocsp: Iterable[Path] = (),
+) -> int:  # fmt: skip
     """Answer one question, as text or JSON; return 0 for admitted, 1 for refused.
 
-    Raises ConfigError where the configuration or the chain file is bad.
+    ``ocsp`` are files with OCSP responses. Raises ConfigError where the configuration or a file is bad.
     """
-    question = Question(None if chain is None else read_chain(chain), host, target, at)
+    question = Question(None if chain is None else read_chain(chain), host, target, at, read_saved(ocsp))
     explanation = Explainer(load(path, generation=0, now=at), question).run()
     if json:
         write(msgspec.json.format(msgspec.json.encode(explanation), indent=2).decode())
@@ -215,6 +233,9 @@ def as_text(explanation: Explanation, question: Question) -> Iterator[str]:
     yield ""
     verdict = "ADMITTED" if explanation.admitted else f"REFUSED ({explanation.reason})"
     yield f"{verdict}  {explanation.answer}"
+    if explanation.awaits:
+        yield "that is without what a running proxy would ask for first (--ocsp takes a saved response):"
+        yield from (f"  {printable(need)}" for need in explanation.awaits)
     if explanation.headers:
         yield "the app gets:"
         yield from (f"  {printable(header, 200)}" for header in explanation.headers)

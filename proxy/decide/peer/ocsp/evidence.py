@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 
 from proxy.decide.peer.answers import Answer, Failure, Fault
 from proxy.decide.peer.crl.evidence import moment
@@ -17,7 +18,7 @@ class OcspEvidence:
 
     ``source`` is the responder's address, empty where the certificate names none. ``answer`` is None where ``status``
     is ``unavailable``; ``fault`` and ``detail`` say why the last attempt brought none, ``retry_at`` (Unix seconds) when
-    the next one is due.
+    the next one is due, if there is one.
     """
 
     depth: int
@@ -48,9 +49,13 @@ def of_answer(answer: Answer, failure: Failure | None, depth: int) -> OcspEviden
     """Return what an answer says, and how the last attempt to renew it failed, if it did."""
     if failure is None:
         return OcspEvidence(depth, answer.source, answer)
-    return OcspEvidence(depth, answer.source, answer, failure.fault, failure.detail, failure.retry_at)
+    return OcspEvidence(depth, answer.source, answer, failure.fault, failure.detail, _retry_at(failure))
 
 
 def of_failure(failure: Failure, depth: int) -> OcspEvidence:
     """Return why there is no answer."""
-    return OcspEvidence(depth, failure.source, None, failure.fault, failure.detail, failure.retry_at)
+    return OcspEvidence(depth, failure.source, None, failure.fault, failure.detail, _retry_at(failure))
+
+
+def _retry_at(failure: Failure) -> float | None:
+    return None if failure.retry_at == inf else failure.retry_at

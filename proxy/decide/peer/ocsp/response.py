@@ -29,6 +29,9 @@ from proxy.decide.peer.ocsp.signer import UnusableError, find_signer
 from proxy.decide.peer.ocsp.singles import critical_extensions
 from proxy.decide.text import printable
 
+MAX_RESPONSE: Final = 64 * 1024
+"""Octets of a response: most have 500 to 3000, with the responder's certificate and a few above it."""
+
 _UNREADABLE: Final = (
     ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension, x509.InvalidVersion,
     x509.UnsupportedGeneralNameType, MalformedCertificateError,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proxy.decide.peer.hosts import Hosts, parse_host, place_of
@@ -63,6 +63,7 @@ def test_an_entry_is_written_as_it_was_read(text: str) -> None:
     assert str(parse_host(text)) == text
 
 
+@settings(deadline=None)
 @given(st.text(max_size=60))
 def test_no_address_raises(text: str) -> None:
     """They are the issuers' text."""

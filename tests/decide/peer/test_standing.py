@@ -6,7 +6,7 @@ from itertools import permutations
 from math import inf
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proxy.decide.peer.needs import CrlNeed
@@ -42,6 +42,7 @@ def test_the_worst_counts(found: tuple[Standing, ...], together: Standing) -> No
         assert type(all_of(order)) is type(together)
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from([SOON, LATE, REVOKED, MISSING, SOFT, HARD])))
 def test_only_good_ones_are_good_together(found: list[Standing]) -> None:
     """And a refusal never waits."""

@@ -332,6 +332,7 @@ def test_a_delegate_without_nocheck_is_named_for_a_check_of_its_own() -> None:
 _WHOLE = respond(other(OURS, status=REVOKED), signer=DELEGATE, nonce=NONCE)
 
 
+@pytest.mark.filterwarnings("ignore:Parsed a serial number which wasn't positive")  # one of the changed octets
 @settings(max_examples=300, deadline=None)
 @given(st.integers(0, len(_WHOLE) - 1), st.integers(1, 255))
 def test_no_single_octet_makes_another_answer(place: int, difference: int) -> None:

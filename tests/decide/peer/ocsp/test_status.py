@@ -7,7 +7,7 @@ from math import inf
 from typing import Any, Final
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proxy.decide.peer.answers import Answer, Answers, Failure, Fault, Status
@@ -190,6 +190,7 @@ def test_an_answer_is_renewed_while_it_counts(status: str) -> None:
     assert (failed.refresh, failed.until) == ((), due + 20)
 
 
+@settings(deadline=None)
 @given(
     life=st.floats(0, 30 * DAY), refresh=st.floats(60, DAY), first=st.integers(0, 255),
     status=st.sampled_from(list(Status)),
@@ -288,6 +289,7 @@ _OUTCOME = st.one_of(
 )  # fmt: skip
 
 
+@settings(deadline=None)
 @given(outcomes=st.lists(_OUTCOME, max_size=4), mode=st.sampled_from([Mode.SOFT, Mode.HARD]))
 def test_no_row_of_outcomes_admits_what_it_should_not(outcomes: list[Answer | Failure], mode: Mode) -> None:
     """Good needs a good answer that counts, or soft and none that counts; and every standing ends later than now."""

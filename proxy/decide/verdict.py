@@ -126,8 +126,9 @@ class Pending:
 
     def refuse(self) -> Refused:
         """Return the refusal for where nobody waits; an admission of ``otherwise`` takes waiting first."""
-        reason = self.otherwise.reason if isinstance(self.otherwise, Refused) else Reason.OCSP_UNAVAILABLE
-        return Refused(reason, f"awaited: {'; '.join(map(str, self.needs))}", self.needs[0].depth, 0.0)
+        first = self.needs[0]
+        detail = f"awaited: {'; '.join(map(str, self.needs))}"
+        return Refused(first.unmet, detail, first.depth, 0.0, self.otherwise.revocation)
 
 
 Verdict = Admitted | Refused | Pending

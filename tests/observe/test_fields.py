@@ -12,8 +12,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from proxy.decide.facts import Certificate, read_certificate
+from proxy.decide.peer.answers import Answer, Failure, Fault, Status
+from proxy.decide.peer.ocsp.evidence import OcspEvidence, of_answer, of_failure
 from proxy.observe.expiry import DAY
-from proxy.observe.fields import MAX_SAN, certificate_fields, iso_time, serial_text
+from proxy.observe.fields import MAX_SAN, certificate_fields, iso_time, revocation_fields, serial_text
 
 
 @pytest.fixture(scope="module")
@@ -82,3 +84,39 @@ def test_serials_are_written_as_openssl_writes_them(serial: int, shown: str) -> 
 def test_times_at_the_ends_of_what_x509_can_say_are_written(moment: datetime, shown: str) -> None:
     """RFC 5280, section 4.1.2.5: 9999-12-31 means without a well-defined end."""
     assert iso_time(moment.timestamp()) == shown
+
+
+_ANSWER = Answer(
+    Status.REVOKED, 1_800_000_000.0, None, 1_800_000_000.0, 1_800_000_030.0, "http://ocsp.example/", "CN=Responder",
+    revoked_at=1_799_000_000.0, reason="keyCompromise",
+)  # fmt: skip
+_FAILURE = Failure(Fault.UNREACHABLE, "connection refused", "http://ocsp.example/", 1_800_000_060.0, 1_800_000_090.0)
+_FAILED = {"ocsp_fault": "unreachable", "ocsp_detail": "connection refused", "retry_at": "2027-01-15T08:01:30Z"}
+_SAID = {
+    "source": "http://ocsp.example/", "responder": "CN=Responder", "ocsp_status": "revoked",
+    "this_update": "2027-01-15T08:00:00Z", "age": 90, "fetched_at": "2027-01-15T08:00:30Z", "depth": 1,
+    "revoked_at": "2027-01-03T18:13:20Z", "revocation_reason": "keyCompromise",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("evidence", "shown"),
+    [
+        (of_answer(_ANSWER, None, 1), _SAID),
+        (of_answer(_ANSWER, _FAILURE, 1), _SAID | _FAILED),
+        (
+            of_failure(_FAILURE, 0),
+            {"source": "http://ocsp.example/", "ocsp_status": "unavailable", "depth": 0} | _FAILED,
+        ),
+        (
+            OcspEvidence(0, "", fault=Fault.NO_RESPONDER, detail="none"),
+            {"ocsp_status": "unavailable", "depth": 0, "ocsp_fault": "no-responder", "ocsp_detail": "none"},
+        ),
+    ],
+)
+def test_an_ocsp_answer_is_shown_with_its_age_and_its_absence_with_its_cause(
+    evidence: OcspEvidence, shown: dict[str, object]
+) -> None:
+    """What there is none of is left out; without evidence there is no field."""
+    assert revocation_fields([evidence], 1_800_000_090.0) == [shown]
+    assert revocation_fields([], 0.0) is None

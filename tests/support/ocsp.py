@@ -32,7 +32,10 @@ _SIGNATURES: Final = {
     ("EC", "sha1"): "300906072a8648ce3d0401", ("EC", "sha256"): "300a06082a8648ce3d040302",
     ("EC", "sha384"): "300a06082a8648ce3d040303", ("RSA", "sha256"): "300d06092a864886f70d01010b0500",
     ("RSA", "sha1"): "300d06092a864886f70d0101050500", ("Ed25519", "sha256"): "300506032b6570",
-    ("Ed448", "sha256"): "300506032b6571",
+    ("Ed448", "sha256"): "300506032b6571", ("RSA", "pss"): (
+        "304106092a864886f70d01010a3034a00f300d06096086480165030402010500a11c301a06092a864886f70d010108"
+        "300d06096086480165030402010500a203020120"
+    ), ("RSA", "pss of SHA-1"): "300d06092a864886f70d01010a3000",
 }  # fmt: skip
 
 
@@ -173,10 +176,13 @@ def _time(unix: float) -> bytes:
 
 
 def _sign(signer: Issued, data: bytes, digest: str) -> bytes:
-    algorithm = {"sha1": hashes.SHA1(), "sha256": hashes.SHA256(), "sha384": hashes.SHA384()}[digest]  # noqa: S303
+    named = {"sha1": hashes.SHA1(), "sha384": hashes.SHA384()}  # noqa: S303
+    algorithm = named.get(digest, hashes.SHA256())
     match signer.key:
         case ec.EllipticCurvePrivateKey() as key:
             return key.sign(data, ec.ECDSA(algorithm))
+        case rsa.RSAPrivateKey() as key if digest.startswith("pss"):
+            return key.sign(data, padding.PSS(padding.MGF1(hashes.SHA256()), 32), hashes.SHA256())
         case rsa.RSAPrivateKey() as key:
             return key.sign(data, padding.PKCS1v15(), algorithm)
         case ed25519.Ed25519PrivateKey() | ed448.Ed448PrivateKey() as key:

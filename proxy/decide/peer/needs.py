@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
 from hashlib import sha256
-from typing import Final
+from typing import ClassVar, Final
+
+from proxy.decide.verdict import Reason
 
 _OCTETS_OF_A_LENGTH: Final = 4
 
@@ -30,6 +32,7 @@ class CrlNeed:
     ``fingerprint`` is that certificate's (lower-case hexadecimal SHA-256).
     """
 
+    unmet: ClassVar[Reason] = Reason.CRL_MISSING
     bundle: str
     urls: tuple[str, ...]
     fingerprint: str
@@ -54,6 +57,7 @@ class OcspNeed:
     the certificate's (lower-case hexadecimal SHA-256), ``depth`` its place in the chain.
     """
 
+    unmet: ClassVar[Reason] = Reason.OCSP_UNAVAILABLE
     bundle: str
     urls: tuple[str, ...]
     certificate: bytes

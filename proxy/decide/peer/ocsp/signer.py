@@ -22,6 +22,7 @@ from cryptography.x509.oid import SignatureAlgorithmOID as Algorithm
 from proxy.decide.facts import Certificate, MalformedCertificateError, read_certificate
 from proxy.decide.peer.answers import Fault
 from proxy.decide.peer.chain import WEAK_HASHES, check_hashes, check_keys
+from proxy.decide.peer.crl.der import SEQUENCE, span
 from proxy.decide.peer.crl.evidence import moment
 from proxy.decide.peer.crl.facts import Seal
 from proxy.decide.peer.crl.names import name_key
@@ -33,16 +34,25 @@ MAX_CERTIFICATES: Final = 8
 
 OCSP_SIGNING: Final = ExtendedKeyUsageOID.OCSP_SIGNING.dotted_string
 
-_SCHEMES: Final[Mapping[x509.ObjectIdentifier, padding.PKCS1v15 | type[ec.ECDSA] | None]] = {
+_SCHEMES: Final[Mapping[x509.ObjectIdentifier, padding.PKCS1v15 | type[ec.ECDSA]]] = {
     Algorithm.RSA_WITH_SHA256: padding.PKCS1v15(),
     Algorithm.RSA_WITH_SHA384: padding.PKCS1v15(),
     Algorithm.RSA_WITH_SHA512: padding.PKCS1v15(),
     Algorithm.ECDSA_WITH_SHA256: ec.ECDSA,
     Algorithm.ECDSA_WITH_SHA384: ec.ECDSA,
     Algorithm.ECDSA_WITH_SHA512: ec.ECDSA,
-    Algorithm.ED25519: None,
-    Algorithm.ED448: None,
 }
+
+_PSS: Final[Mapping[bytes, hashes.SHA256 | hashes.SHA384 | hashes.SHA512]] = {
+    bytes.fromhex(
+        f"304106092a864886f70d01010a3034a00f300d0609608648016503040{number}0500a11c301a06092a864886f70d010108"
+        f"300d0609608648016503040{number}0500a2030201{digest.digest_size:02x}"
+    ): digest
+    for number, digest in (("201", hashes.SHA256()), ("202", hashes.SHA384()), ("203", hashes.SHA512()))
+}
+"""RSASSA-PSS as CAs use it: the same hash twice, and a salt of its size (RFC 4055, section 3.1)."""
+
+_Scheme = tuple[padding.PKCS1v15 | padding.PSS | ec.ECDSA, hashes.HashAlgorithm]
 
 _UNDERSTOOD: Final = frozenset({
     ExtensionOID.BASIC_CONSTRAINTS, ExtensionOID.KEY_USAGE, ExtensionOID.EXTENDED_KEY_USAGE,
@@ -102,6 +112,14 @@ def _seal(response: OCSPResponse) -> Seal:
     algorithm = response.signature_algorithm_oid
     if algorithm in (Algorithm.ED25519, Algorithm.ED448):
         return Seal(None, None, response.tbs_response_bytes, response.signature)
+    scheme, digest = _pss(response) if algorithm == Algorithm.RSASSA_PSS else _plain(response, algorithm)
+    hasher = hashes.Hash(digest)
+    hasher.update(response.tbs_response_bytes)
+    return Seal(scheme, digest, hasher.finalize(), response.signature)
+
+
+def _plain(response: OCSPResponse, algorithm: x509.ObjectIdentifier) -> _Scheme:
+    """Read an algorithm that names its hash."""
     try:
         digest = response.signature_hash_algorithm
     except UnsupportedAlgorithm:
@@ -112,10 +130,18 @@ def _seal(response: OCSPResponse) -> Seal:
     if scheme is None or digest is None:
         name = algorithm.dotted_string
         raise UnusableError(Fault.BAD_SIGNATURE, f"its signature algorithm {name} is not supported")
-    hasher = hashes.Hash(digest)
-    hasher.update(response.tbs_response_bytes)
-    made = scheme if isinstance(scheme, padding.PKCS1v15) else scheme(digest)
-    return Seal(made, digest, hasher.finalize(), response.signature)
+    return (scheme if isinstance(scheme, padding.PKCS1v15) else scheme(digest)), digest
+
+
+def _pss(response: OCSPResponse) -> _Scheme:
+    """Read the parameters of RSASSA-PSS (RFC 4055), which follow what is signed; cryptography does not show them."""
+    whole, signed = response.public_bytes(Encoding.DER), response.tbs_response_bytes
+    at = whole.index(signed) + len(signed)
+    found = _PSS.get(whole[at : span(whole, at, len(whole), SEQUENCE)[1]])
+    if found is None:
+        words = "its RSASSA-PSS is not one of SHA-256, SHA-384 or SHA-512 with a salt as long"
+        raise UnusableError(Fault.BAD_SIGNATURE, words)
+    return padding.PSS(padding.MGF1(found), found.digest_size), found
 
 
 def _is_named(cert: Certificate, response: OCSPResponse) -> bool:

@@ -133,7 +133,7 @@ def _by_answer(
 def _without_answer(subject: Subject, ocsp: Ocsp, need: OcspNeed, known: Known, now: float) -> Standing:
     failure = known.failure
     if failure is None:
-        detail = f"it has not answered within {need.timeout:g} s"
+        detail = f"no answer yet; it has {need.timeout:g} s"
         evidence = OcspEvidence(subject.depth, need.urls[0], fault=Fault.TIMED_OUT, detail=detail)
         return Waiting((need,), _unanswered(subject, ocsp, evidence, now + AGAIN))
     due = now >= failure.retry_at

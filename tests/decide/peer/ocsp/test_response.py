@@ -108,6 +108,16 @@ def test_every_strong_key_may_sign(key: Any) -> None:
     assert status_of(respond(OURS, signer=make_delegate(CA, key=key))) is Status.GOOD
 
 
+def test_rsa_may_sign_with_pss() -> None:
+    """With the parameters that CAs use; what stands for SHA-1 is not among them."""
+    by_rsa = make_delegate(CA, key=STRONG[0])
+    assert status_of(respond(OURS, signer=by_rsa, digest="pss")) is Status.GOOD
+    found = fault_of(respond(OURS, signer=by_rsa, digest="pss of SHA-1"))
+    assert (found.fault, "RSASSA-PSS" in found.detail) == (Fault.BAD_SIGNATURE, True)
+    changed = respond(other(OURS, status=UNKNOWN), signer=by_rsa, digest="pss")
+    assert fault_of(changed.replace(b"\x82\x00\x18", b"\x80\x00\x18")).fault is Fault.BAD_SIGNATURE
+
+
 def test_a_longer_hash_may_sign() -> None:
     """SHA-384."""
     assert status_of(respond(OURS, digest="sha384")) is Status.GOOD

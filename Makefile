@@ -4,7 +4,7 @@ VENV ?= .venv
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
 
-.PHONY: demo test test-compiled check bench clean
+.PHONY: demo test test-compiled check bench bench-full bench-check clean
 
 demo: $(VENV)/.ready-to-run  ## a PKI, an app and the proxy, and a table of what comes of each request
 	$(VENV)/bin/originward demo
@@ -23,8 +23,14 @@ check: $(VENV)/.ready-to-test  ## lint and types
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
 
-bench: $(VENV)/.ready-to-run  ## the data path beside nginx, some minutes; needs nginx, ab and curl, and says which is missing
-	$(VENV)/bin/python bench/beside_nginx.py $(BENCH_ARGS)
+bench: $(VENV)/.ready-to-test  ## beside the other proxies, some minutes; installs them where it may, and says how where not
+	$(VENV)/bin/python -m bench run $(BENCH_ARGS)
+
+bench-full: $(VENV)/.ready-to-test  ## every row, an hour or two; stores the results, draws them, writes the README's table
+	$(VENV)/bin/python -m bench run --full $(BENCH_ARGS)
+
+bench-check: $(VENV)/.ready-to-test  ## measures again and fails where a ratio to nginx is worse than the stored one
+	$(VENV)/bin/python -m bench check $(BENCH_ARGS)
 
 clean:  ## what these commands left behind
 	rm -rf "$(VENV)" build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

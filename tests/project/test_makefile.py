@@ -45,7 +45,7 @@ def script(folder: Path, text: str) -> str:
     return str(file)
 
 
-@pytest.mark.parametrize("goal", ["demo", "test", "bench"])
+@pytest.mark.parametrize("goal", ["demo", "test", "bench", "bench-full", "bench-check"])
 @pytest.mark.parametrize(
     ("text", "words"),
     [

@@ -1,0 +1,1 @@
+"""The comparison: originward beside nginx, HAProxy, Envoy, Caddy and Apache on one machine, in one run."""

@@ -98,14 +98,14 @@ SUITES = {"test_table.py", "test_pkits.py"}
 
 
 def test_every_test_stands_where_its_subject_does() -> None:
-    """``tests/`` mirrors ``proxy/``: what is tested is found without a search."""
+    """``tests/`` mirrors ``proxy/``, and tests/bench/ bench/: what is tested is found without a search."""
     beside = {"scenarios", "support", "project", "config"}
     for file in sorted((ROOT / "tests").rglob("test_*.py")):
         place = file.relative_to(ROOT / "tests")
         if place.parts[0] in beside or len(place.parts) == 1:
             continue
-        subject = PROXY / place.parent / place.name.removeprefix("test_")
-        table = PROXY / place.parent
+        table = (ROOT if place.parts[0] == "bench" else PROXY) / place.parent
+        subject = table / place.name.removeprefix("test_")
         assert subject.exists() or (table / place.stem.removeprefix("test_")).is_dir() or file.name in SUITES, file
 
 

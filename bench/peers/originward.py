@@ -60,7 +60,7 @@ class Uncompiled:
         """Write one YAML file."""
         path = order.write("originward.yaml", yaml.dump(_config(order), Dumper=yaml.CSafeDumper, sort_keys=False))
         return Command(argv=(sys.executable, "-m", "proxy", "run", str(path)), port=order.port,
-                       environment={"PYTHONPATH": str(self.tree())})  # fmt: skip
+                       environment={"PYTHONPATH": str(self.tree()), "PYTHONSAFEPATH": "1"})  # fmt: skip
 
 
 class Originward(Uncompiled):
@@ -97,7 +97,6 @@ def _digest() -> str:
     files = sorted((ROOT / "proxy").rglob("*.py"))
     parts = [sys.version.encode(), *(file.read_bytes() for file in (*files, ROOT / "setup.py"))]
     return hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
-
 
 
 def commit() -> str:

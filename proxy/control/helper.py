@@ -138,7 +138,10 @@ class Helper:
 
     def _obey(self) -> bool:
         """Read one message; False is for the parent's end."""
-        message, descriptors, _, _ = socket.recv_fds(self._control, COMMAND.size, 1, socket.MSG_CMSG_CLOEXEC)
+        try:
+            message, descriptors, _, _ = socket.recv_fds(self._control, COMMAND.size, 1, socket.MSG_CMSG_CLOEXEC)
+        except ConnectionResetError:  # the parent ended with a report unread
+            return False
         if not message:
             return False
         command, task = COMMAND.unpack(message)

@@ -7,6 +7,7 @@ import json
 import os
 import select
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Coroutine, Iterator
@@ -18,6 +19,7 @@ import pytest
 import uvloop
 
 from proxy.control import offload as module
+from proxy.control.helper import COMMAND, START
 from proxy.control.offload import Offload, OffloadError
 from proxy.snapshot.problems import ConfigError
 from tests.support import tasks
@@ -264,6 +266,21 @@ def test_nothing_is_started_at_the_end(offload: Offload) -> None:
     with pytest.raises(OffloadError, match="the proxy is ending"):
         run(lambda: closed.run(tasks.add, 1, 1))
     assert offload.process in children_of(os.getpid())
+
+
+def test_a_parent_that_ends_with_a_report_unread_is_an_end_like_any_other() -> None:
+    """The kernel calls it a reset connection then."""
+    offload = Offload()
+    line = offload._line
+    assert line is not None
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        socket.send_fds(line.control, [COMMAND.pack(START, 1)], [theirs.fileno()])
+    assert select.select([line.control], [], [], PATIENCE)[0]
+    line.control.close()
+    await_end(line.process)
+    assert os.waitstatus_to_exitcode(os.waitpid(line.process, 0)[1]) == 0
+    offload.forget()
 
 
 class Host:

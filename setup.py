@@ -28,6 +28,7 @@ DATA_PATH = (
     "proxy/in_force.py",
     "proxy/life.py",
     "proxy/observe/counters.py",
+    "proxy/tenure.py",
 )
 """What every request passes through; the rest is not worth a compiler's time."""
 

@@ -10,8 +10,8 @@
  8. forward    forward/exchange.py, link.py, pool.py    to the app and back, with back-pressure both ways
  9. observe    observe/log.py, metrics.py               one line and a few counters
 
-``Connection`` is steps 5 to 9 of one client; how it ends is in life.py. It is driven by callbacks: nothing here waits,
-and nothing is created per request but the values themselves.
+``Connection`` is steps 5 to 9 of one client; how it is judged again is in tenure.py, and how it ends in life.py. It is
+driven by callbacks: nothing here waits, and nothing is created per request but the values themselves.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from proxy.decide.request.head import RequestHead
 from proxy.decide.request.outgoing import render
 from proxy.decide.verdict import Reason, Refused
 from proxy.forward.exchange import Exchange
-from proxy.life import Life
+from proxy.tenure import Tenure
 
 if TYPE_CHECKING:
     from proxy.house import House
@@ -45,7 +45,7 @@ MAX_UNSENT: Final = 4 * WRITE_BUFFER
 _SERVER_ERROR: Final = 500
 
 
-class Connection(Life):
+class Connection(Tenure):
     """One client after its handshake: requests in, responses out, in order.
 
     States: between requests (``_exchange`` is None), in an exchange, lingering (``_closing`` after the last word was
@@ -143,6 +143,10 @@ class Connection(Life):
 
     def _judge(self, head: RequestHead) -> Grant | Refused:
         """Hold a request against the host that TLS chose, its route, and what that route asks of clients."""
+        if self._force is not self._house.in_force:
+            withdrawn = self._renew()
+            if withdrawn is not None:
+                return withdrawn
         field = head.host or b""
         if field != self._seen_host:
             self._route = None

@@ -18,6 +18,7 @@ from proxy.accept.tls import ListenerContext
 from proxy.connection import Connection
 from proxy.decide.facts import Certificate
 from proxy.decide.verdict import Reason, Refused
+from proxy.forward.pool import Pool
 from proxy.in_force import InForce
 from proxy.life import peer_text
 from proxy.observe.escape import Escaped, escaped
@@ -28,6 +29,8 @@ from proxy.observe.log import Log
 from proxy.observe.metrics import Metrics
 from proxy.snapshot.model import Snapshot
 from proxy.snapshot.tls import listener_context
+from proxy.sweep import Sweep
+from proxy.tenure import Tenure
 
 MAX_SHOWN: Final = 1_000
 """Certificates whose log fields are kept: as many as have a time series of their own in the metrics."""
@@ -44,9 +47,9 @@ class House:
         self.metrics = metrics
         self.loop = loop
         self.in_force = InForce(snapshot, metrics, loop)
-        limits = snapshot.config.limits
-        self.admission = Admission(AdmissionLimits(limits.connections, limits.handshakes, limits.handshake_rate))
-        self.handshake_timeout = limits.handshake_timeout
+        self.admission = Admission(_admission_limits(snapshot))
+        self.handshake_timeout = snapshot.config.limits.handshake_timeout
+        self.sweep = Sweep(loop, self._judge_again)
         self.listener = ListenerContext(listener_context())
         self.facts = Facts()
         self.draining = False
@@ -55,6 +58,7 @@ class House:
         self.connections: set[Connection] = set()
         self._arrivals: set[Arrival] = set()
         self._lingering = 0
+        self._retired: set[Pool] = set()
         self._expiry = ExpiryWatch()
         self._shown: dict[tuple[str, int], Escaped] = {}
         self._numbers = count(1)
@@ -83,9 +87,46 @@ class House:
             except Exception as fault:  # noqa: BLE001
                 self.fault("a connection's deadline", fault)
                 connection.broken(fault)
+        self.sweep.tick(self.wall)
         for pool in self.in_force.pools.values():
             pool.tick(now)
+        self._retired = {pool for pool in self._retired if not pool.quiet}
         self.log.tick(now)
+
+    # --- change
+
+    def publish(self, snapshot: Snapshot) -> None:
+        """Put a snapshot in force, and judge every open connection by it.
+
+        One assignment is the change. Counters go on; so do the pools of upstreams that stay as they are, and the
+        requests under way in those that do not.
+        """
+        before = self.in_force
+        self.in_force = force = InForce(snapshot, self.metrics, self.loop, before)
+        self.admission.limits = _admission_limits(snapshot)
+        self.handshake_timeout = snapshot.config.limits.handshake_timeout
+        self.metrics.describe(snapshot)
+        for pool in {*before.pools.values()}.difference(force.pools.values()):
+            pool.retire()
+            self._retired.add(pool)
+        self.sweep.begin(self.connections)
+
+    def _judge_again(self, connection: Tenure) -> None:
+        try:
+            connection.judge_again()
+        except Exception as fault:  # noqa: BLE001 - the others are judged all the same
+            self.fault("judging a connection again", fault)
+            connection.broken(fault)
+
+    def withdrawn(self, refusal: Refused, leaf: Certificate | None, **fields: object) -> None:
+        """Count and log an open connection that is no longer admitted."""
+        self.metrics.withdrawn[refusal.reason] += 1
+        if self.in_force.log_handshakes != "off":
+            self.log.write(
+                "connection.withdrawn", level="warning", reason=refusal.reason.value, detail=refusal.detail,
+                depth=refusal.depth, generation=self.in_force.snapshot.generation, **fields,
+                certificate=self._certificate(leaf),
+            )  # fmt: skip
 
     # --- accept.arrival.Door
 
@@ -97,6 +138,11 @@ class House:
 
     def _wall(self) -> float:
         return self.wall
+
+    def judge(self, arrival: Arrival) -> Refused | None:
+        """Judge a client whose handshake is complete by what is in force now."""
+        force = self.in_force
+        return arrival.handshake.judge_again(force.snapshot.hosts, force.verdicts)
 
     def arrived(self, arrival: Arrival) -> None:
         """Count a new connection."""
@@ -154,6 +200,7 @@ class House:
         """Hand the connection over to HTTP; count and log the handshake."""
         connection = Connection(self, self.in_force, arrival, self.next_id())
         self.connections.add(connection)
+        self.sweep.watch(connection, arrival.handshake.until)
         arrival.transport.set_protocol(connection)  # from here on the connection itself hears of its end
         self._count()
         handshake = arrival.handshake
@@ -213,6 +260,7 @@ class House:
     def closed(self, connection: Connection) -> None:
         """Forget a connection that is gone."""
         self.connections.discard(connection)
+        self.sweep.forget(connection)
         self._count()
 
     def request_refused(self, reason: Reason, same: tuple[object, ...], fields: Callable[[], dict[str, Any]]) -> None:
@@ -258,5 +306,10 @@ class House:
 
     async def close(self) -> None:
         """Close the pools."""
-        for pool in self.in_force.pools.values():
+        for pool in (*self.in_force.pools.values(), *self._retired):
             await pool.close()
+
+
+def _admission_limits(snapshot: Snapshot) -> AdmissionLimits:
+    limits = snapshot.config.limits
+    return AdmissionLimits(limits.connections, limits.handshakes, limits.handshake_rate)

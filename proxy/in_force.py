@@ -37,9 +37,14 @@ class Grant:
 
 
 class InForce:
-    """A snapshot in force, with what was made for it. Times are in seconds."""
+    """A snapshot in force, with what was made for it; pools that it has in common with ``before`` go on.
 
-    def __init__(self, snapshot: Snapshot, metrics: Metrics, loop: asyncio.AbstractEventLoop) -> None:
+    Times are in seconds.
+    """
+
+    def __init__(
+        self, snapshot: Snapshot, metrics: Metrics, loop: asyncio.AbstractEventLoop, before: InForce | None = None
+    ) -> None:
         self.snapshot = snapshot
         self.limits = limits = snapshot.config.limits
         # Read for every request, and pydantic's attributes are slow to read.
@@ -55,10 +60,12 @@ class InForce:
         self._counters: dict[Route, RouteMetrics] = {
             route: metrics.route(host.name, route.path) for host in snapshot.hosts.hosts for route in host.routes
         }
-        self.pools = {
-            name: Pool(upstream, self._pool_limits(name), metrics.upstream(name), loop)
-            for name, upstream in snapshot.upstreams.items()
-        }
+        self.pools: dict[str, Pool] = {}
+        for name, upstream in snapshot.upstreams.items():
+            pool, wanted = None if before is None else before.pools.get(name), self._pool_limits(name)
+            if pool is None or not pool.fits(upstream, wanted):
+                pool = Pool(upstream, wanted, metrics.upstream(name), loop)
+            self.pools[name] = pool
 
     def _pool_limits(self, name: str) -> PoolLimits:
         settings = self.snapshot.config.upstreams[name]

@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 import asyncio
+from math import inf
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from proxy.accept.arrival import LINGER, Arrival
 from proxy.accept.read import RequestReader
@@ -23,18 +24,22 @@ if TYPE_CHECKING:
     from proxy.in_force import Grant, InForce
 
 
+_NO_SENTENCE: Final = Refused(Reason.INTERNAL_ERROR, "no request was condemned")
+
+
 class Life(asyncio.Protocol):
     """What a connection keeps, and its ends.
 
-    Ends: closed in good order (``_close``), cut (``_cut``), lost (``_let_go``). An exchange under way is
+    ``until`` is the Unix time at which the verdict on the connection ends; a request that is ``_condemned`` may finish
+    up to then. Ends: closed in good order (``_close``), cut (``_cut``), lost (``_let_go``). An exchange under way is
     cancelled and logged with each of them.
     """
 
     __slots__ = (
-        "_address", "_body_in", "_bytes_out", "_closing", "_exchange", "_force", "_grant", "_head", "_house",
-        "_keep", "_name", "_only_route", "_paused", "_peer", "_reader", "_request_id", "_requests", "_route",
-        "_seen_host", "_session", "_sni", "_started", "_transport", "_unsent", "_writable", "deadline", "host", "name",
-        "peer_address",
+        "_address", "_body_in", "_bytes_out", "_closing", "_condemned", "_exchange", "_force", "_grant", "_head",
+        "_house", "_keep", "_name", "_only_route", "_paused", "_peer", "_reader", "_request_id", "_requests", "_route",
+        "_seen_host", "_sentence", "_session", "_sni", "_started", "_transport", "_unsent", "_writable", "deadline",
+        "host", "name", "peer_address", "until",
     )  # fmt: skip
     _reader: RequestReader
 
@@ -67,6 +72,9 @@ class Life(asyncio.Protocol):
         self._writable = True
         self._paused = False
         self._closing = False
+        self._condemned: Exchange | None = None
+        self._sentence = _NO_SENTENCE
+        self.until = inf
         self.deadline = house.clock + force.head_timeout
 
     # --- pauses

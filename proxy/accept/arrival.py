@@ -11,7 +11,7 @@ from typing import Final, Protocol, cast
 from proxy.accept.admission import Admission
 from proxy.accept.handshake import Handshake
 from proxy.accept.tls import ListenerContext, Session, TlsError
-from proxy.decide.request.answer import answer
+from proxy.decide.request.answer import answer, status_of
 from proxy.decide.verdict import Reason, Refused
 
 LINGER: Final = 2.0
@@ -40,6 +40,9 @@ class Door(Protocol):
 
     def arrived(self, arrival: Arrival) -> None:
         """Take note of a new connection."""
+
+    def judge(self, arrival: Arrival) -> Refused | None:
+        """Judge a client whose handshake is complete by what is in force now."""
 
     def refused(self, arrival: Arrival, refusal: Refused) -> None:
         """Take note that it was refused."""
@@ -103,11 +106,20 @@ class Arrival(asyncio.Protocol):
             self._acknowledge()
         if done:
             self.handshake.complete(self.session)
-            self._over = True
-            self._door.left(self)
-            self._door.established(self)
+            self._judge()
         elif self._received > MAX_HANDSHAKE:  # not before: a request may have come along with the last message
             self._refuse(Refused(Reason.BAD_HANDSHAKE, f"more than {MAX_HANDSHAKE} octets of handshake"), b"")
+
+    def _judge(self) -> None:
+        """Ask for the verdict once more: what is in force may be another than when the handshake began."""
+        refusal = self._door.judge(self)
+        if refusal is not None:
+            last_word = answer(status_of(refusal.reason), close=True)
+            self._refuse(refusal, self.session.write(last_word) + self.session.close())
+            return
+        self._over = True
+        self._door.left(self)
+        self._door.established(self)
 
     def _acknowledge(self) -> None:
         """Acknowledge the client's last flight at once.

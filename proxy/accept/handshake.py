@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from math import inf
 from typing import Final
 
 from OpenSSL import SSL
@@ -17,6 +18,7 @@ from proxy.decide.facts import Certificate, MalformedCertificateError, read_cert
 from proxy.decide.peer.chain import Peer, peer_of
 from proxy.decide.peer.verdicts import Verdicts
 from proxy.decide.peer.x509_errors import refusal_of
+from proxy.decide.request.admit import admit_again
 from proxy.decide.request.route import Host, HostTable, normalise_host
 from proxy.decide.verdict import Pending, Reason, Refused
 
@@ -116,7 +118,7 @@ class Handshake:
     """One handshake: what the client asked for, what it showed, and why it was refused, if it was."""
 
     __slots__ = ("_contexts", "_facts", "_hosts", "_now", "_verdicts", "fault", "host", "leaf", "peer", "refusal",
-                 "shown_sni", "sni")  # fmt: skip
+                 "shown_sni", "sni", "until")  # fmt: skip
 
     def __init__(
         self, hosts: HostTable, contexts: Mapping[Host, SSL.Context], verdicts: Verdicts, facts: Facts,
@@ -134,6 +136,7 @@ class Handshake:
         self.leaf: Certificate | None = None
         self.refusal: Refused | None = None
         self.fault: BaseException | None = None
+        self.until = inf
 
     # --- accept.tls.Judge
 
@@ -196,6 +199,19 @@ class Handshake:
             return
         if len({gate.bundle for gate in self.host.gates}) > 1:
             self.peer = self._facts.widened(self.peer, *session.sent_along())
+
+    def judge_again(self, hosts: HostTable, verdicts: Verdicts) -> Refused | None:
+        """Judge the client by what is in force now: a change may have come in the middle of the handshake.
+
+        The TLS context, and so our certificate, stays the one that the handshake began with.
+        """
+        tenancy = admit_again(self.sni, self.peer, hosts, verdicts, self._now())
+        if isinstance(tenancy, Refused):
+            self.refusal = tenancy
+            return tenancy
+        self.host = tenancy.host
+        self.until = tenancy.verdict.until
+        return None
 
     def refusal_of(self, error: TlsError) -> Refused:
         """Say why a handshake failed: by our verdict, or by TLS itself."""

@@ -41,7 +41,7 @@ class PoolLimits:
 class Server:
     """One server: its idle links, the last used first, because that one is the least likely to be closed."""
 
-    __slots__ = ("_limits", "_now", "_open", "_shunned_until", "address", "counters", "idle")
+    __slots__ = ("_limits", "_now", "_open", "_retired", "_shunned_until", "address", "counters", "idle")
 
     def __init__(self, address: Address, limits: PoolLimits, counters: Counters) -> None:
         self.address = address
@@ -49,12 +49,13 @@ class Server:
         self._limits = limits
         self.idle: list[Link] = []
         self._open: set[Link] = set()
+        self._retired = False
         self._now = 0.0
         self._shunned_until = 0.0
 
     def keep(self, link: Link) -> None:
         """Take an idle link back."""
-        if len(self.idle) < self._limits.max_idle:
+        if len(self.idle) < self._limits.max_idle and not self._retired:
             link.idle_since = self._now
             self.idle.append(link)
         else:
@@ -97,8 +98,14 @@ class Server:
         while self.idle and now - self.idle[0].idle_since > self._limits.idle_timeout:
             self.idle.pop(0).close()
 
+    @property
+    def quiet(self) -> bool:
+        """Whether no link is open."""
+        return not self._open
+
     def close(self) -> None:
-        """Close the idle links."""
+        """Close the idle links, and keep none from now on; those in use close when their exchange is over."""
+        self._retired = True
         while self.idle:
             self.idle.pop().close()
 
@@ -110,6 +117,7 @@ class Pool:
         self, upstream: Upstream, limits: PoolLimits, counters: Counters, loop: asyncio.AbstractEventLoop
     ) -> None:
         self.name = upstream.name
+        self._upstream = upstream
         self._limits = limits
         self._loop = loop
         self._counters = counters
@@ -148,6 +156,20 @@ class Pool:
         if fault is not None:
             self._loop.call_exception_handler({"message": f"connecting to upstream {self.name}", "exception": fault})
 
+    def fits(self, upstream: Upstream, limits: PoolLimits) -> bool:
+        """Tell whether this is a pool as ``upstream`` and ``limits`` ask for one."""
+        return limits == self._limits and (upstream.name, upstream.servers) == (self.name, self._upstream.servers)
+
+    def retire(self) -> None:
+        """Keep no link from now on; exchanges under way go on, and may still connect."""
+        for server in self._servers:
+            server.close()
+
+    @property
+    def quiet(self) -> bool:
+        """Whether no link is open and none is being opened."""
+        return not self._dials and all(server.quiet for server in self._servers)
+
     def count_retry(self) -> None:
         """Count a request that is sent again."""
         self._counters.retries_total += 1
@@ -162,8 +184,7 @@ class Pool:
         for task in tuple(self._dials):
             task.cancel()
         await asyncio.gather(*self._dials, return_exceptions=True)
-        for server in self._servers:
-            server.close()
+        self.retire()
 
     async def _dial(self, exchange: Exchange, turn: int) -> None:
         """Open a link for an exchange, or end it."""

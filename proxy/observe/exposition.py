@@ -66,6 +66,8 @@ class Collector(PrometheusCollector):
         metrics = self._metrics
         yield _gauge("originward_connections_open", "Client connections open now.", metrics.connections_open)
         yield _counter("originward_connections", "Client connections accepted.", metrics.connections_total)
+        name = "originward_connections_withdrawn"
+        yield _by_reason(name, "Open connections that were no longer admitted.", metrics.withdrawn)
         yield _counter("originward_internal_errors", "Exceptions that nobody foresaw.", metrics.internal_errors)
 
     def _handshakes(self) -> Iterator[Metric]:

@@ -57,6 +57,7 @@ class Metrics:
     handshakes_refused: dict[Reason, int] = field(default_factory=lambda: dict.fromkeys(Reason, 0))
     handshake_seconds: Histogram = field(default_factory=lambda: Histogram(HANDSHAKE_BOUNDS))
     requests_refused: dict[Reason, int] = field(default_factory=lambda: dict.fromkeys(Reason, 0))
+    withdrawn: dict[Reason, int] = field(default_factory=lambda: dict.fromkeys(Reason, 0))
     routes: dict[tuple[str, str], RouteMetrics] = field(default_factory=dict)
     upstreams: dict[str, UpstreamMetrics] = field(default_factory=dict)
     server_certificates: tuple[Expiry, ...] = ()
@@ -118,19 +119,23 @@ class Metrics:
         return len(self._loosened.union(self._warnings))
 
     def describe(self, snapshot: Snapshot) -> None:
-        """Show ``snapshot``: its generation, warnings and certificates, and every route and upstream from zero on."""
+        """Show ``snapshot``: its generation, warnings and certificates, and every route and upstream from zero on.
+
+        What was there before counts on. What is gone is shown no more, or a site that changes its routes would fill the
+        page; requests that are still under way there count into what nobody sees.
+        """
         self.generation = snapshot.generation
         self._warnings = snapshot.warnings
         self.server_certificates = _server_certificates(snapshot)
         self.anchors = _anchors(snapshot)
         self.crls = _crls(snapshot)
-        for host in snapshot.hosts.hosts:
-            self.handshakes.setdefault((host.name, "accepted"), 0)
-            self.handshakes.setdefault((host.name, "refused"), 0)
-            for route in host.routes:
-                self.route(host.name, route.path)
-        for name in snapshot.upstreams:
-            self.upstream(name)
+        hosts = snapshot.hosts.hosts
+        results = [(host.name, result) for host in hosts for result in ("accepted", "refused")]
+        nowhere = [key for key in self.handshakes if not key[0]]
+        self.handshakes = {key: self.handshakes.get(key, 0) for key in (*nowhere, *results)}
+        routes = [(host.name, route.path) for host in hosts for route in host.routes]
+        self.routes = {key: self.route(*key) for key in routes}
+        self.upstreams = {name: self.upstream(name) for name in snapshot.upstreams}
 
 
 def _server_certificates(snapshot: Snapshot) -> tuple[Expiry, ...]:

@@ -194,6 +194,7 @@ def _route(config: RouteConfig, gate: Gate | None) -> Route:
         upstream=config.upstream,
         families=config.identity_headers,
         max_body=config.max_body,
+        on_withdrawal=config.on_withdrawal,
     )
 
 

@@ -19,7 +19,7 @@ from proxy.decide.peer.needs import Nonce
 from proxy.decide.peer.ocsp.settings import REFRESH, TIMEOUT, Digest, Mode
 from proxy.decide.peer.policy.rule import Rule
 from proxy.decide.peer.policy.rules import RULES
-from proxy.decide.request.route import ClientCertificate
+from proxy.decide.request.route import ClientCertificate, OnWithdrawal
 from proxy.decide.request.stamp import DEFAULT_FAMILY, FAMILIES
 from proxy.snapshot.address import Address
 from proxy.snapshot.fields import (
@@ -204,6 +204,7 @@ class RouteConfig(_Model):
     upstream: Name
     identity_headers: List[Annotated[str, PlainValidator(_family)]] = (DEFAULT_FAMILY,)
     max_body: Size | None = None
+    on_withdrawal: Annotated[OnWithdrawal | None, Strict(False)] = None
 
     @field_validator("trust")
     @classmethod

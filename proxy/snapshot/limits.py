@@ -57,5 +57,8 @@ class Limits(BaseModel):
     drain_timeout: Annotated[Duration, Field(gt=0, le=DAY)] = 30.0
     """For requests under way when the proxy is told to stop; the usual grace of container platforms."""
 
+    withdrawal_timeout: Annotated[Duration, Field(gt=0, le=DAY)] = 30.0
+    """For a request under way whose client is no longer admitted, where the route lets it finish: as for a drain."""
+
     cached_verdicts: Annotated[Count, Field(ge=16, le=1_000_000)] = 20_000
     """Verdicts kept by client certificate and gate. A CDN has a handful of certificates; a fleet, some thousands."""

@@ -70,6 +70,7 @@ class Hall:
     clock: float = 1000.0
     listener: ListenerContext = LISTENER
     handshake_timeout: float = 10.0
+    verdict: Refused | None = None
     told: list[tuple[str, Refused | None]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -85,6 +86,10 @@ class Hall:
         """Begin a handshake with the one host."""
         contexts = dict.fromkeys(self.hosts.hosts, CONTEXT)
         return Handshake(self.hosts, contexts, Verdicts(10), Facts(), lambda: 0.0)
+
+    def judge(self, _arrival: Arrival) -> Refused | None:
+        """Say what the test wants said once the handshake is complete."""
+        return self.verdict
 
     def arrived(self, _arrival: Arrival) -> None:
         """Note it."""

@@ -69,7 +69,7 @@ def test_the_smallest_configuration_has_the_defaults_that_are_documented() -> No
         "head": 32768, "fields": 128, "handshake_timeout": 10.0, "head_timeout": 15.0, "idle_timeout": 130.0,
         "body_timeout": 60.0, "write_timeout": 60.0, "upstream_connect_timeout": 5.0, "upstream_response_timeout": 60.0,
         "connections": 10000, "handshakes": 1000, "handshake_rate": None, "drain_timeout": 30.0,
-        "cached_verdicts": 20000,
+        "withdrawal_timeout": 30.0, "cached_verdicts": 20000,
     }  # fmt: skip
 
 

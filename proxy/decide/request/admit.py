@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
 from proxy.decide.peer.chain import Peer
@@ -9,9 +10,37 @@ from proxy.decide.peer.verdicts import Verdicts
 from proxy.decide.request.head import RequestHead
 from proxy.decide.request.route import ClientCertificate, Host, HostTable, Route, normalise_host
 from proxy.decide.text import quoted
-from proxy.decide.verdict import Admitted, Reason, Refused, Verdict
+from proxy.decide.verdict import Admitted, Pending, Reason, Refused, Verdict
 
 _ANONYMOUS: Final = Admitted(None)
+
+
+@dataclass(frozen=True, slots=True)
+class Tenancy:
+    """What lets a connection stay: the host that its server name leads to, and the verdict there."""
+
+    host: Host
+    verdict: Admitted
+
+
+def admit_again(
+    sni: str | None, peer: Peer | None, hosts: HostTable, verdicts: Verdicts, now: float
+) -> Tenancy | Refused:
+    """Judge an open connection at Unix time ``now`` as its handshake would be judged, from what it showed then.
+
+    Where no route of the host looks at certificates any more, nobody is refused for one.
+    """
+    host = hosts.find(sni)
+    if host is None:
+        asked = "without a server name" if sni is None else f"for {sni}"
+        return Refused(Reason.UNKNOWN_HOST, f"no host for a connection {asked} any more, and no default host")
+    if peer is None:
+        detail = f"{host.name} asks for a client certificate, and none was shown"
+        return Refused(Reason.NO_CERTIFICATE, detail) if host.requires else Tenancy(host, _ANONYMOUS)
+    verdict = verdicts.judge_any(peer, host.gates, now) if host.gates else _ANONYMOUS
+    if isinstance(verdict, Pending):
+        verdict = verdict.refuse()
+    return verdict if isinstance(verdict, Refused) else Tenancy(host, verdict)
 
 
 def check_host(field: bytes, sni: str | None, host: Host, hosts: HostTable) -> Refused | None:

@@ -21,6 +21,13 @@ MAX_NAME: Final = 253
 """Octets of a host name (RFC 1035, section 2.3.4)."""
 
 
+class OnWithdrawal(StrEnum):
+    """What becomes of a request under way whose client is no longer admitted."""
+
+    FINISH = "finish"
+    ABORT = "abort"
+
+
 class ClientCertificate(StrEnum):
     """What a route asks of its clients."""
 
@@ -34,7 +41,8 @@ class Route:
     """One path prefix of one host: who may reach it, and where it leads.
 
     ``gate`` is None exactly where ``client_certificate`` is NONE. ``max_body`` is in octets, None for no limit.
-    ``families`` names the sets of identity headers that the app gets.
+    ``families`` names the sets of identity headers that the app gets. ``on_withdrawal`` None is to abort for a revoked
+    client, and to finish for any other.
     """
 
     path: str
@@ -43,6 +51,7 @@ class Route:
     upstream: str
     families: tuple[str, ...] = ()
     max_body: int | None = None
+    on_withdrawal: OnWithdrawal | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

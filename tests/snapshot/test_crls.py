@@ -269,6 +269,10 @@ def test_ocsp_alone_asks_no_crls(config: Path) -> None:
     soft, leaf = snapshot.warnings
     assert "trust.cdn.revocation.ocsp.mode: a client that no OCSP responder speaks of is admitted" in soft
     assert "trust.cdn.revocation.ocsp.check: no responder is asked about intermediates" in leaf
+    lines: list[str] = []
+    check(config, NOW, lines.append)
+    (line,) = (line for line in lines if line.startswith("    revocation"))
+    assert "OCSP of the responder of each certificate (*.pki.example, pki.corp.example:8080); soft: without" in line
 
 
 def test_ocsp_falls_strictly_by_default(config: Path, ca: Issued) -> None:

@@ -1,7 +1,7 @@
 """Answers: what came back for the needs of verdicts, kept in memory for the judges.
 
-Only what was verified is an ``Answer``. An older one never replaces a newer one, so a replayed answer changes nothing;
-and a failure never replaces an answer, for an answer that is still good needs no responder.
+Only what was verified is an ``Answer``. An older one never replaces a newer one: a replayed answer is a failure. And a
+failure never replaces an answer, for an answer that is still good needs no responder.
 """
 
 from __future__ import annotations
@@ -14,6 +14,10 @@ from typing import Final
 
 MAX_ANSWERS: Final = 50_000
 """Needs whose outcome is kept, about 1 KB each: several times the clients that one origin has."""
+
+
+REPLAY_RETRY: Final = 60.0
+"""Seconds until another attempt after an answer that was older than the one before: time for a cache to catch up."""
 
 
 class Status(StrEnum):
@@ -48,6 +52,7 @@ class Fault(StrEnum):
     BAD_SIGNATURE = "bad-signature"
     NOT_YET_VALID = "not-yet-valid"
     STALE = "stale"
+    REPLAYED = "replayed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +166,7 @@ class Answers:
 def _after(before: Known, outcome: Outcome) -> Known:
     match outcome:
         case Answer():
-            return before if _is_replay(outcome, before.answer) else Known(outcome)
+            return replace(before, failure=_replayed(outcome)) if _is_replay(outcome, before.answer) else Known(outcome)
         case Failure():
             return replace(before, failure=outcome)
         case None:
@@ -176,6 +181,11 @@ def _is_replay(answer: Answer, known: Answer | None) -> bool:
     if answer.this_update == known.this_update and known.status is Status.REVOKED is not answer.status:
         return True
     return age < known_age
+
+
+def _replayed(answer: Answer) -> Failure:
+    detail = f"an answer ({answer.status}) that is older than the one before"
+    return Failure(Fault.REPLAYED, detail, answer.source, answer.fetched_at, answer.fetched_at + REPLAY_RETRY)
 
 
 def _is_revoked(known: Known) -> bool:

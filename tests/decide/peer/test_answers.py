@@ -6,8 +6,10 @@ from dataclasses import replace
 from typing import Final
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from proxy.decide.peer.answers import Answer, Answers, Failure, Fault, Known, Status
+from proxy.decide.peer.answers import REPLAY_RETRY, Answer, Answers, Failure, Fault, Known, Status
 
 GOOD: Final = Answer(Status.GOOD, 1000.0, 2000.0, 1000.0, 1001.0, "http://ocsp.example/", "CN=Responder")
 REVOKED: Final = replace(GOOD, status=Status.REVOKED, revoked_at=900.0, reason="keyCompromise")
@@ -25,11 +27,14 @@ def test_nothing_is_known_at_first() -> None:
 
 
 def test_a_newer_answer_replaces_an_older_one_and_never_the_other_way_round() -> None:
-    """A replayed answer changes nothing, whatever it says."""
+    """A replayed answer is a failure, whatever it says, so that it is not asked for again at once."""
     answers = Answers()
     answers.put(b"a", later(REVOKED, 10))
     answers.put(b"a", GOOD)
-    assert answers.find(b"a").answer == later(REVOKED, 10)
+    known = answers.find(b"a")
+    assert known.answer == later(REVOKED, 10)
+    assert known.failure is not None
+    assert (known.failure.fault, known.failure.retry_at) == (Fault.REPLAYED, GOOD.fetched_at + REPLAY_RETRY)
     answers.put(b"a", later(GOOD, 20))
     assert answers.find(b"a").answer == later(GOOD, 20)
 
@@ -53,6 +58,31 @@ def test_a_failure_leaves_the_answer_as_it_is() -> None:
     assert answers.find(b"a") == Known(GOOD, FAILED)
     answers.put(b"a", later(GOOD, 10))
     assert answers.find(b"a") == Known(later(GOOD, 10))
+
+
+def test_the_same_answer_again_is_a_fresh_one() -> None:
+    """Responders sign in advance: what counts is that they were asked."""
+    answers = Answers()
+    answers.put(b"a", GOOD)
+    again = replace(GOOD, fetched_at=GOOD.fetched_at + 60)
+    assert not answers.put(b"a", again)
+    assert answers.find(b"a") == Known(again)
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.sampled_from(Status), st.integers(0, 5))))
+def test_what_is_known_is_the_newest_and_of_one_time_the_worst(told: list[tuple[Status, int]]) -> None:
+    """In whatever order the answers come."""
+    answers = Answers()
+    for status, time in told:
+        answers.put(b"a", replace(GOOD, status=status, this_update=time, produced_at=time))
+    known = answers.find(b"a").answer
+    assert (known is None) is (not told)
+    if known is not None:
+        newest = max(time for _, time in told)
+        last = [status for status, time in told if time == newest]
+        assert known.this_update == newest
+        assert known.status is (Status.REVOKED if Status.REVOKED in last else last[-1])
 
 
 def test_a_crl_that_arrived_ends_the_failure() -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from proxy.decide.peer.answers import Answer, Answers, Failure, Fault, Status
+from proxy.decide.peer.answers import REPLAY_RETRY, Answer, Answers, Failure, Fault, Status
 from proxy.decide.peer.chain import Bundle, peer_of
 from proxy.decide.peer.crl.settings import Revocation
 from proxy.decide.peer.crl.store import CrlStore
@@ -223,6 +223,16 @@ def test_max_age_ends_an_answer_before_its_own_end() -> None:
     answers = Answers()
     answers.put(need.key, known)
     assert isinstance(standing_of(SUBJECT, ocsp, answers, trusted, NOW), Waiting)
+
+
+def test_an_older_answer_than_the_one_that_ended_is_not_waited_for_again_and_again() -> None:
+    """It would count by itself; taking it would let a replay in, and asking at once would bring it again."""
+    first = answer(GOOD, next_update=NOW + 60)
+    older = replace(answer(GOOD, this_update=NOW - 2 * HOUR), fetched_at=NOW + HOUR)
+    found = standing(HARD, first, older, now=NOW + HOUR)
+    assert isinstance(found, Refused)
+    assert found.until == NOW + HOUR + REPLAY_RETRY
+    assert "replayed: an answer (good) that is older" in found.detail
 
 
 def test_a_fixed_responder_is_asked_whatever_the_certificate_names() -> None:

@@ -117,17 +117,15 @@ def _by_answer(
     refresh = (need,) if now >= due else ()
     until = min(ends_at(answer, ocsp.max_age), now + AGAIN if refresh else due)
     evidence = of_answer(answer, failure, subject.depth)
+    if answer.status is Status.GOOD:
+        return Good((evidence,), until, refresh)
     told, who = printable(str(evidence), 2 * MAX_SUBJECT), holder(subject.cert)
-    match answer.status:
-        case Status.GOOD:
-            return Good((evidence,), until, refresh)
-        case Status.UNKNOWN:
-            detail = f"the responder does not know {who}: {told}"
-            return Refused(Reason.OCSP_UNKNOWN, detail, subject.depth, until, (evidence,), refresh)
-        case Status.REVOKED:
-            when = "at a time that it does not tell" if answer.revoked_at is None else f"on {moment(answer.revoked_at)}"
-            detail = f"{who} was revoked {when} ({answer.reason}), says {told}"
-            return Refused(Reason.REVOKED, detail, subject.depth, until, (evidence,), refresh)
+    if answer.status is Status.UNKNOWN:
+        detail = f"the responder does not know {who}: {told}"
+        return Refused(Reason.OCSP_UNKNOWN, detail, subject.depth, until, (evidence,), refresh)
+    when = "at a time that it does not tell" if answer.revoked_at is None else f"on {moment(answer.revoked_at)}"
+    detail = f"{who} was revoked {when} ({answer.reason}), says {told}"
+    return Refused(Reason.REVOKED, detail, subject.depth, until, (evidence,), refresh)
 
 
 def _without_answer(subject: Subject, ocsp: Ocsp, need: OcspNeed, known: Known, now: float) -> Standing:

@@ -68,6 +68,8 @@ class Collector(PrometheusCollector):
         yield _counter("originward_connections", "Client connections accepted.", metrics.connections_total)
         name = "originward_connections_withdrawn"
         yield _by_reason(name, "Open connections that were no longer admitted.", metrics.withdrawn)
+        awaited = "Verdicts that had to wait for a CRL or an OCSP answer."
+        yield _counter("originward_verdicts_awaited", awaited, metrics.verdicts_awaited)
         yield _counter("originward_internal_errors", "Exceptions that nobody foresaw.", metrics.internal_errors)
 
     def _handshakes(self) -> Iterator[Metric]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import resource
 import signal
 import subprocess
 import sys
@@ -14,8 +13,6 @@ import pytest
 
 from proxy import __version__
 from proxy.__main__ import main
-from proxy.app import OWN_DESCRIPTORS, _allow_descriptors
-from proxy.snapshot.limits import Limits
 from tests.support.harness import PATIENCE, RawOrigin, running
 from tests.support.site import small_site
 
@@ -51,20 +48,6 @@ def test_a_log_that_cannot_be_opened_ends_the_start(tmp_path: Path, capfd: pytes
     config, _ = small_site(tmp_path, 9, log={"target": "missing/folder/log"})
     assert main(["run", str(config)]) == 2
     assert capfd.readouterr().err == f"originward: {tmp_path}/missing/folder/log: No such file or directory\n"
-
-
-def test_open_files_are_allowed_for_or_warned_of(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The soft limit is raised as far as it goes; what is missing beyond is said before clients feel it."""
-    asked: list[tuple[int, int]] = []
-    limits = Limits.model_construct(connections=1000)
-    monkeypatch.setattr(resource, "setrlimit", lambda _kind, pair: asked.append(pair))
-    monkeypatch.setattr(resource, "getrlimit", lambda _kind: (1024, 4096))
-    assert not list(_allow_descriptors(limits))
-    monkeypatch.setattr(resource, "getrlimit", lambda _kind: (1024, 1500))
-    assert "allows 1500 open files" in next(_allow_descriptors(limits))
-    monkeypatch.setattr(resource, "getrlimit", lambda _kind: (1 << 20, 1 << 20))
-    assert not list(_allow_descriptors(limits))
-    assert asked == [(2 * 1000 + OWN_DESCRIPTORS, 4096), (1500, 1500)]
 
 
 def test_the_log_is_reopened_on_sigusr1(tmp_path: Path) -> None:

@@ -73,6 +73,10 @@ class Log:
             line = self._emit("warning", event, fields)
             self._fold.open(same, line, len(line), now)
 
+    def pass_on(self, line: bytes) -> bool:
+        """Take a line that another process of ours has made; False, and not counted, where there is no room yet."""
+        return self._sink.room_for(len(line)) and self._sink.put(line)
+
     def tick(self, now: float) -> None:
         """Write the summaries that are due at ``now`` by the timer, and report drops once there is room again."""
         for summary in self._fold.due(now, MAX_SUMMARIES):

@@ -42,6 +42,7 @@ from proxy.snapshot.fields import (
     Size,
     Some,
     Table,
+    WorkerCount,
 )
 from proxy.snapshot.limits import DAY, Limits
 
@@ -261,27 +262,20 @@ class CacheConfig(_Model):
     directory: FilePath | None = None
 
 
-class ReloadConfig(_Model):
-    """What makes the proxy read its files again, beside being told to.
-
-    ``watch`` is on: a CRL that is replaced, or a certificate that is renewed, counts at once; a broken file changes
-    nothing but the log.
-    """
-
-    watch: bool = True
-
-
 class Config(_Model):
     """The whole file."""
 
     listen: Some[ListenConfig]
+    workers: WorkerCount = 1
+    """Processes; None is as many as there are CPUs. One needs the least memory, counts limits exactly, and is enough
+    for a sidecar; a gateway that is to use its machine says so."""
+
     trust: Table[TrustConfig] = Field(default_factory=Frozen)
     upstreams: Table[UpstreamConfig]
     hosts: Some[HostConfig]
     admin: AdminConfig = AdminConfig()
     log: LogConfig = LogConfig()
     cache: CacheConfig = CacheConfig()
-    reload: ReloadConfig = ReloadConfig()
     limits: Limits = Limits()
 
 

@@ -25,6 +25,10 @@ _GRACES: Final[Mapping[str, float]] = {"deny": 0.0, "allow": inf}
 MAX_RATE: Final = 100_000
 """Handshakes a second: more than a machine can do; a larger number is a slip."""
 
+AUTO: Final = "auto"
+MAX_WORKERS: Final = 256
+"""Processes: more than any machine has use for; each of them has every listening socket open."""
+
 _T = TypeVar("_T")
 _K = TypeVar("_K")
 
@@ -94,6 +98,14 @@ def _rate(value: object) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= MAX_RATE:
         raise ValueError(f"expected handshakes per second, such as 20, or {OFF}")
     return float(value)
+
+
+def _workers(value: object) -> int | None:
+    if value == AUTO:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 < value <= MAX_WORKERS:
+        raise ValueError(f"expected a number of processes from 1 to {MAX_WORKERS}, or {AUTO} for one per CPU")
+    return value
 
 
 def parse_host_name(text: str) -> str:
@@ -187,6 +199,7 @@ Name = Annotated[str, StringConstraints(pattern=r"\A[A-Za-z0-9][A-Za-z0-9_.-]{0,
 Count = Annotated[int, Field(ge=0)]
 Duration = Annotated[float, BeforeValidator(parse_duration)]
 Size = Annotated[int, BeforeValidator(parse_size)]
+WorkerCount = Annotated[int | None, PlainValidator(_workers)]
 Rate = Annotated[float | None, PlainValidator(_rate)]
 FilePath = Annotated[Path, PlainValidator(_path)]
 CrlSource = Annotated[Path, PlainValidator(_crl_source)]

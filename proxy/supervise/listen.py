@@ -80,6 +80,16 @@ def open_listeners(addresses: Sequence[Address], handed: Handed, workers: int = 
     return tuple(listeners)
 
 
+def listen_all(listeners: Iterable[Listener]) -> None:
+    """Have connections queue at every socket, also before a worker accepts them. Raises OSError naming the address."""
+    for listener in listeners:
+        for sock in listener.sockets:
+            try:
+                sock.listen(BACKLOG)
+            except OSError as fault:
+                raise listen_error(listener.address, fault) from fault
+
+
 def close_all(listeners: Iterable[Listener]) -> None:
     """Close every socket; again does no harm."""
     for listener in listeners:

@@ -16,12 +16,11 @@ from proxy.decide.peer.chain import Bundle
 from proxy.decide.peer.gate import Gate
 from proxy.decide.peer.verdicts import Verdicts
 from proxy.decide.request.route import ClientCertificate, Host, HostTable, Route
-from proxy.decide.verdict import Admitted, Reason, Refused, Verdict
+from proxy.decide.verdict import Reason, Refused
 from tests.support.certificates import make_ca
 from tests.support.memory import CONTEXT, LISTENER, MemoryClient
 
 PEER = ("192.0.2.7", 50000)
-ADMITTED = Admitted(None)
 ADMIT_ALL = AdmissionLimits(10, 10, None)
 
 
@@ -71,7 +70,7 @@ class Hall:
     clock: float = 1000.0
     listener: ListenerContext = LISTENER
     handshake_timeout: float = 10.0
-    verdict: Verdict = ADMITTED
+    verdict: Refused | None = None
     told: list[tuple[str, Refused | None]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -88,7 +87,7 @@ class Hall:
         contexts = dict.fromkeys(self.hosts.hosts, CONTEXT)
         return Handshake(self.hosts, contexts, Verdicts(10), Facts(), lambda: 0.0)
 
-    def judge(self, _arrival: Arrival) -> Verdict:
+    def judge(self, _arrival: Arrival) -> Refused | None:
         """Say what the test wants said once the handshake is complete."""
         return self.verdict
 

@@ -81,6 +81,8 @@ def test_the_smallest_configuration_has_the_defaults_that_are_documented() -> No
         ("log: {target: o.log}\n", ("log", "target"), Path("/etc/o/o.log")),
         ("log: {target: stdout, handshakes: refused}\n", ("log", "handshakes"), "refused"),
         ("log: {requests: off}\n", ("log", "requests"), "off"),
+        ("workers: 4\n", ("workers",), 4),
+        ("workers: auto\n", ("workers",), None),
         ("limits: {handshake_rate: off}\n", ("limits", "handshake_rate"), None),
         ("limits: {handshake_rate: 2.5}\n", ("limits", "handshake_rate"), 2.5),
         ("limits: {head: 64KiB}\n", ("limits", "head"), 65536),
@@ -101,7 +103,7 @@ def edit(old: str, new: str) -> str:
 
 ROUTE = "        trust: cdn\n        upstream: app\n"
 NONE = "client_certificate: none\n        upstream: app\n"
-KNOWN = "known here: listen, trust, upstreams, hosts, admin, log, cache, reload, limits"
+KNOWN = "known here: listen, workers, trust, upstreams, hosts, admin, log, cache, limits"
 
 BAD = {
     "unknown key": (GOOD + "revocation: {}\n", [f"14: revocation: unknown key; {KNOWN}"]),
@@ -129,6 +131,8 @@ BAD = {
         ["4: trust.cdn.require_eku: expected true or false"],
     ),
     "bad bundle name": (edit("  cdn: {", '  "c d": {anchors: [a]}\n  cdn: {'), ["4: trust.c d: a name has letters"]),
+    "no worker": (GOOD + "workers: 0\n", ["14: workers: expected a number of processes from 1 to 256, or auto"]),
+    "no number of workers": (GOOD + "workers: all\n", ["14: workers: expected a number of processes from 1 to 256"]),
     "no unit": (GOOD + "limits: {idle_timeout: 130}\n", ["14: limits.idle_timeout: 130 is not a duration such as 15s"]),
     "no time": (GOOD + "limits: {head_timeout: 0s}\n", ["14: limits.head_timeout: must be more than 0"]),
     "too long": (GOOD + "limits: {head_timeout: 2d}\n", ["14: limits.head_timeout: must be 86400.0 at most"]),

@@ -46,6 +46,12 @@ class Load:
             goal = self.answered + requests
             assert self._more.wait_for(lambda: self.answered >= goal or bool(self.failed), PATIENCE)
 
+    def goes_on_whatever_fails(self, requests: int) -> None:
+        """Wait until so many more requests are answered."""
+        with self._more:
+            goal = self.answered + requests
+            assert self._more.wait_for(lambda: self.answered >= goal, PATIENCE)
+
     def end(self) -> None:
         """Stop all clients."""
         self._stop.set()

@@ -29,13 +29,17 @@ BULK: Final = 100 * MEGABYTE
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """What a proxy is configured for. ``tickets``: peers keep their session tickets and caches as they come."""
+    """What a proxy is configured for. ``tickets``: peers keep their session tickets and caches as they come.
+
+    ``crl``: the entries of each CRL, of which there are ``crls``, by as many authorities.
+    """
 
     key: str = "ecdsa"
     tickets: bool = False
     routes: int = 1
     hosts: int = 1
     crl: int = 0
+    crls: int = 1
     workers: int = 1
 
     @property
@@ -158,6 +162,11 @@ CRLS: Final = tuple(
     for size, targets in ((0, {}), (10_000, {}), (1_000_000, {"nginx": 0.05}))
 )  # fmt: skip
 
+MANY_CRLS: Final = _handshakes(
+    "crls-100", "full handshake, 100 CRLs of 10,000 entries", task=Task(crl=10_000, crls=100),
+    targets={"nginx": 0.8}, peers=WITH_CRLS,
+)  # fmt: skip
+
 CONNECTIONS: Final = tuple(
     _requests(f"connections-{size}", f"request, {size:,} open connections", connections=size,
               series=("open connections", size), targets=FLAT if size > 100 else {}, peers=(*BESIDE, "envoy"))
@@ -170,8 +179,8 @@ WORKERS: Final = tuple(
     for size in (1, 2)
 )  # fmt: skip
 
-ROWS: Final = (*MAIN, *KINDS, *ROUTES, *HOSTS, *IDENTITIES, FIRST_SIGHT, *IDENTITY_REQUESTS, *CRLS, *CONNECTIONS,
-               *WORKERS)  # fmt: skip
+ROWS: Final = (*MAIN, *KINDS, *ROUTES, *HOSTS, *IDENTITIES, FIRST_SIGHT, *IDENTITY_REQUESTS, *CRLS, MANY_CRLS,
+               *CONNECTIONS, *WORKERS)  # fmt: skip
 BY_NAME: Final = {row.name: row for row in ROWS}
 
 

@@ -80,12 +80,16 @@ class Keys:
             write_private(path, pem(*credential.chain) + credential.key_pem)
         return path
 
-    def crl(self, entries: int) -> Path:
-        """Return a file with both authorities' CRLs (PEM); the intermediate's has ``entries``, the root's none."""
-        path = self.folder / f"crl-{entries}.pem"
+    def crl(self, entries: int, count: int = 1) -> Path:
+        """Return a file with both authorities' CRLs (PEM); the intermediate's has ``entries``, the root's none.
+
+        A ``count`` above one is for as many intermediates of the same root, the others without clients.
+        """
+        path = self.folder / f"crl-{entries}x{count}.pem"
         if not path.exists():
-            texts = (revoked.make_crl(self._client_ca, entries), revoked.make_crl(self._client_root, 0))
-            path.write_bytes(b"".join(map(revoked.pem, texts)))
+            others = (self._client_root.intermediate(f"Bench Client CA {place}") for place in range(1, count))
+            crls = [revoked.make_crl(authority, entries) for authority in (self._client_ca, *others)]
+            path.write_bytes(b"".join(map(revoked.pem, (*crls, revoked.make_crl(self._client_root, 0)))))
         return path
 
 

@@ -15,6 +15,8 @@ from proxy import __version__, app
 from proxy.operate.check import check
 from proxy.operate.demo.demo import run_demo
 from proxy.operate.explain import explain_command
+from proxy.operate.reload import reload_command
+from proxy.snapshot.address import Address, parse_listen
 from proxy.snapshot.problems import ConfigError
 
 USAGE_ERROR: Final = 2
@@ -48,6 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     _add(commands, "run", "serve a configuration", lambda options: app.run(options.config))
     _add(commands, "check", "load a configuration with all its files and show what it comes to", _check)
     _add_explain(commands)
+    _add_reload(commands)
     demo = commands.add_parser("demo", help="send real requests through a real proxy and show what came of each")
     demo.add_argument("--keep", action="store_true", help="stay up afterwards, and print curl commands to try")
     demo.set_defaults(command=lambda options: run_demo(options.keep, partial(print, flush=True)))
@@ -72,6 +75,22 @@ def _add_explain(commands: Any) -> None:
         help="an OCSP response (DER), as openssl ocsp -respout writes it; may be given several times",
     )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="answer in JSON")
+
+
+def _add_reload(commands: Any) -> None:
+    parser = _add(commands, "reload", "make the running proxy read its files again, and say what came of it", _reload)
+    parser.add_argument("--admin", type=_address, metavar="ADDRESS", help="its admin address (default: the configured)")
+
+
+def _reload(options: argparse.Namespace) -> int:
+    return reload_command(options.config, options.admin, print)
+
+
+def _address(text: str) -> Address:
+    try:
+        return parse_listen(text)
+    except ValueError as fault:
+        raise argparse.ArgumentTypeError(str(fault)) from None
 
 
 def _check(options: argparse.Namespace) -> int:

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 import uvloop
 
 from proxy.accept.arrival import Arrival
+from proxy.control.local import Local
+from proxy.control.offload import Offload
+from proxy.control.plane import Plane
+from proxy.control.report import Report
 from proxy.house import House
 from proxy.observe.admin import Admin
 from proxy.observe.log import Log, open_log
@@ -20,20 +26,25 @@ from proxy.observe.metrics import Metrics
 from proxy.snapshot.assemble import Assembler, at_once
 from proxy.snapshot.cache import Cache
 from proxy.snapshot.cache_choice import Places, PrivateCache, given_directory
+from proxy.snapshot.model import Snapshot
 from proxy.snapshot.prepare import prepare
 from proxy.snapshot.prepared import Prepared
 from proxy.supervise.activation import take_handed
 from proxy.supervise.announce import allow_descriptors, announce, find_neighbours
+from proxy.supervise.change import Manager, keep_changing
 from proxy.supervise.cpus import usable_cpus
 from proxy.supervise.doors import Doors, hand_over
 from proxy.supervise.drain import drain
 from proxy.supervise.instance import Instance
 from proxy.supervise.listen import Listener, close_all, listen_error, open_listeners, shared_with
 from proxy.supervise.notify import Notifier, beat, take_notifier
-from proxy.supervise.signals import StopRequest
+from proxy.supervise.signals import HangUps, StopRequest
 from proxy.supervise.turning import leave_to_stay, tick
 
 FIRST_GENERATION: Final = 1
+
+START_SECONDS: Final = 600.0
+"""For reading and checking everything at the start, on a machine that starts much else at the same time."""
 
 
 def run(path: Path) -> int:
@@ -41,23 +52,44 @@ def run(path: Path) -> int:
 
     Raises ConfigError, and OSError where an address or the log cannot be opened.
     """
+    hangups = HangUps()
+    offload = Offload()  # before anything is big, and while there is one thread
     handed, notifier = take_handed(), take_notifier()
-    with _private_cache() as private:
-        prepared = prepare(path, time.time(), Places(given_directory(os.environ), private))
-        frame = prepared.frame
-        workers = usable_cpus() if frame.workers is None else frame.workers
-        listeners = open_listeners([entry.address for entry in frame.listen], handed, workers)
-        log = open_log(frame.log.target)
-        notifier.on_fault = lambda detail: log.write("warning", level="warning", detail=detail)
-        try:
-            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-                if workers > 1:
-                    return runner.run(Instance(prepared, FIRST_GENERATION, workers, listeners, log).serve(notifier))
-                return runner.run(_serve(prepared, log, listeners, notifier))
-        finally:
-            close_all(listeners)
-            log.close()
-            notifier.close()
+    try:
+        with _private_cache() as private, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            places = Places(given_directory(os.environ), private)
+            prepared = runner.run(_prepared(offload, path, places))
+            frame = prepared.frame
+            workers = usable_cpus() if frame.workers is None else frame.workers
+            listeners = open_listeners([entry.address for entry in frame.listen], handed, workers)
+            try:
+                with _log(frame.log.target, notifier) as log:
+                    plane = partial(Plane, path, prepared, FIRST_GENERATION, places=places, offload=offload)
+                    manager = Manager(notifier, hangups)
+                    if workers > 1:
+                        instance = Instance(prepared, FIRST_GENERATION, workers, listeners, log)
+                        return runner.run(instance.serve(plane, manager))
+                    return runner.run(_serve(prepared, log, plane, manager, listeners))
+            finally:
+                close_all(listeners)
+    finally:
+        offload.close()
+        notifier.close()
+
+
+async def _prepared(offload: Offload, path: Path, places: Places) -> Prepared:
+    """Prepare the first generation where its memory goes away again."""
+    return await offload.run(prepare, path, time.time(), places, timeout=START_SECONDS)
+
+
+@contextmanager
+def _log(target: Path | None, notifier: Notifier) -> Iterator[Log]:
+    log = open_log(target)
+    notifier.on_fault = lambda detail: log.write("warning", level="warning", detail=detail)
+    try:
+        yield log
+    finally:
+        log.close()
 
 
 @contextmanager
@@ -74,12 +106,19 @@ def _private_cache() -> Iterator[Cache | None]:
         private.close()
 
 
-async def _serve(prepared: Prepared, log: Log, listeners: Sequence[Listener], notifier: Notifier) -> int:
+async def _serve(
+    prepared: Prepared,
+    log: Log,
+    make_plane: Callable[..., Plane],
+    manager: Manager,
+    listeners: Sequence[Listener],
+) -> int:
     loop = asyncio.get_running_loop()
-    snapshot = at_once(Assembler().assemble(prepared, FIRST_GENERATION))
-    metrics = Metrics(log_dropped=lambda: log.dropped)
+    assembler = Assembler()
+    snapshot = at_once(assembler.assemble(prepared, FIRST_GENERATION))
+    metrics = Metrics(log_dropped=lambda: log.dropped, last_reload_success=time.time())
     metrics.describe(snapshot)
-    house = House(snapshot, log, metrics, loop)
+    house = House(snapshot, log, metrics, loop, assembler.answers)
     loop.set_exception_handler(house.loop_fault)
     stop = StopRequest(loop, log.reopen)
     admin = Admin(metrics, lambda: "draining" if house.draining else None)
@@ -92,24 +131,38 @@ async def _serve(prepared: Prepared, log: Log, listeners: Sequence[Listener], no
         except OSError as fault:
             raise listen_error(listener.address, fault) from fault
     ticking = asyncio.create_task(tick(house))
-    beating = asyncio.create_task(beat(notifier))
+    beating = asyncio.create_task(beat(manager.notifier))
     leave_to_stay()
     warnings = [*snapshot.warnings, *allow_descriptors(snapshot.config.limits), *find_neighbours(listeners)]
     announce(
         log, listeners, warnings, workers=1, admin_port=admin.port or None, generation=snapshot.generation,
         hosts=len(snapshot.hosts.hosts), bundles=len(snapshot.bundles),
     )  # fmt: skip
-    notifier.ready(f"generation {snapshot.generation}")
+    manager.notifier.ready(f"generation {snapshot.generation}")
+    plane = make_plane(data=Local(assembler, lambda snapshot: _publish(house, snapshot)))
+    plane.fault = house.fault
+    changing = asyncio.create_task(keep_changing(plane, manager, admin, Report(log, metrics), log))
     await stop.drain.wait()
-    notifier.stopping("draining")
+    changing.cancel()
+    plane.close()
+    manager.notifier.stopping("draining")
     if shared_with(admin.sockets):
         admin.stop_listening()
     doors.shut(hand_over(listeners))
-    log.write("draining", connections=metrics.connections_open, limit=snapshot.config.limits.drain_timeout)
-    cut = await drain(house, snapshot.config.limits.drain_timeout, stop.cut, doors.closed)
+    limit = house.in_force.limits.drain_timeout
+    log.write("draining", connections=metrics.connections_open, limit=limit)
+    cut = await drain(house, limit, stop.cut, doors.closed)
     ticking.cancel()
     beating.cancel()
     await house.close()
     await admin.close()
     log.write("stopped", connections_cut=cut)
     return 0
+
+
+def _publish(house: House, snapshot: Snapshot) -> None:
+    """Put a generation in force, and take it out of the garbage collector's sight."""
+    house.publish(snapshot)
+    for warning in allow_descriptors(snapshot.config.limits):
+        house.log.write("warning", level="warning", detail=warning)
+    gc.freeze()

@@ -28,9 +28,10 @@ from proxy.decide.request.answer import CLOSING, answer, status_of
 from proxy.decide.request.chunked import LAST_CHUNK, encode_chunk
 from proxy.decide.request.head import RequestHead
 from proxy.decide.request.outgoing import render
-from proxy.decide.verdict import Reason, Refused
+from proxy.decide.verdict import Pending, Reason, Refused
 from proxy.forward.exchange import Exchange
 from proxy.tenure import Tenure
+from proxy.waiting import WAIT
 
 if TYPE_CHECKING:
     from proxy.house import House
@@ -58,11 +59,13 @@ class Connection(Tenure):
         super().__init__(house, force, arrival, name)
         self._reader = RequestReader(self, force.limits.head, force.limits.fields)
 
-    def begin(self) -> None:
-        """Take what came along with the last message of the handshake."""
+    def begin(self, early: bytes) -> None:
+        """Take what came along with the last message of the handshake, and ``early``, what came before the verdict."""
         self._transport.set_write_buffer_limits(high=WRITE_BUFFER)
         self._session.mark_bulky()  # the handshake's flights were
-        self.data_received(b"")
+        self.data_received(early)
+        if early and not self._paused:
+            self._transport.resume_reading()  # which stops where too much comes before the verdict
         self._session.rest_buffers()
 
     # --- the event loop: octets in
@@ -138,10 +141,55 @@ class Connection(Tenure):
         grant = self._judge(head)
         if isinstance(grant, Refused):
             self._answer(grant)
+        elif isinstance(grant, Pending):
+            self._hold(grant)
         else:
             self._forward(head, grant)
 
-    def _judge(self, head: RequestHead) -> Grant | Refused:
+    def _hold(self, pending: Pending) -> None:
+        """Let a request wait for its verdict; neither it nor what follows it is forwarded."""
+        awaited = self._house.wait(self, pending)
+        if isinstance(awaited, Refused):
+            self._answer(awaited)
+            return
+        if self._held is None:
+            self._reader.hold()
+            self.deadline = self._house.clock + WAIT
+        self._held = awaited
+
+    def _go_on(self) -> None:
+        """Judge the request that waits once more."""
+        head, pending = self._head, self._held
+        if head is None or pending is None:
+            return
+        grant = self._judge(head)
+        if isinstance(grant, Pending):
+            self._hold(grant)
+            return
+        self._let_on(head, grant)
+
+    def _let_on(self, head: RequestHead, grant: Grant | Refused) -> None:
+        self._held = None
+        self._house.waiting.discard(self)
+        if self._paused:  # by what came while it waited; whoever takes the body may pause it again
+            self._paused = False
+            self._transport.resume_reading()
+        if isinstance(grant, Refused):
+            self._answer(grant)
+        else:
+            self._forward(head, grant)
+        self._reader.release()
+
+    def _give_in(self, head: RequestHead, pending: Pending) -> None:
+        """Let the settings decide what nobody has answered."""
+        end, route = pending.otherwise, self._route
+        if isinstance(end, Refused):
+            self._let_on(head, end)
+        elif route is not None:
+            grant = self._grant = self._force.made(end, route, self._peer)
+            self._let_on(head, grant)
+
+    def _judge(self, head: RequestHead) -> Grant | Refused | Pending:
         """Hold a request against the host that TLS chose, its route, and what that route asks of clients."""
         if self._force is not self._house.in_force:
             withdrawn = self._renew()
@@ -162,7 +210,7 @@ class Connection(Tenure):
         grant, now = self._grant, self._house.wall
         if grant is None or grant.route is not route or grant.until <= now:
             judged = self._force.grant(route, self._peer, now)
-            if isinstance(judged, Refused):
+            if isinstance(judged, Refused | Pending):
                 return judged
             grant = self._grant = judged
         if route.max_body is not None and head.length > route.max_body:
@@ -324,6 +372,8 @@ class Connection(Tenure):
         limits = self._force.limits
         if self._closing:
             self._transport.abort()
+        elif self._held is not None and self._head is not None:
+            self._give_in(self._head, self._held)
         elif not self._writable:
             self._expire_write(limits.write_timeout)
         elif self._exchange is not None and self._reader.in_body and not self._paused:

@@ -5,19 +5,21 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import count
 from math import floor
 from time import monotonic
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from proxy.accept.admission import Admission, AdmissionLimits
 from proxy.accept.arrival import Arrival
 from proxy.accept.handshake import Facts, Handshake
 from proxy.accept.tls import ListenerContext
 from proxy.connection import Connection
+from proxy.control.planes import ControlPlane, Settled
 from proxy.decide.facts import Certificate
-from proxy.decide.verdict import Reason, Refused
+from proxy.decide.peer.answers import Answers
+from proxy.decide.verdict import Admitted, Pending, Reason, Refused, Verdict
 from proxy.forward.pool import Pool
 from proxy.in_force import InForce
 from proxy.life import peer_text
@@ -31,6 +33,7 @@ from proxy.snapshot.model import Snapshot
 from proxy.snapshot.tls import listener_context
 from proxy.sweep import Sweep
 from proxy.tenure import Tenure
+from proxy.waiting import Waiter, Waiting
 
 MAX_SHOWN: Final = 1_000
 """Certificates whose log fields are kept: as many as have a time series of their own in the metrics."""
@@ -39,10 +42,20 @@ TICK: Final = 0.25
 """Seconds between looks at the clock: the precision of every time-out, and of ``now`` in every verdict."""
 
 
-class House:
-    """What every connection of the process works with. Implements ``accept.arrival.Door``."""
+_Verdict = TypeVar("_Verdict", Admitted, Refused, Admitted | Refused)
 
-    def __init__(self, snapshot: Snapshot, log: Log, metrics: Metrics, loop: asyncio.AbstractEventLoop) -> None:
+
+class House:
+    """What every connection of the process works with. Implements ``accept.arrival.Door``.
+
+    ``answers`` is the table that the snapshot's bundles look into; ``control`` is asked for what is missing there, and
+    says by ``settle`` how that ended. Without it, nobody waits.
+    """
+
+    def __init__(
+        self, snapshot: Snapshot, log: Log, metrics: Metrics, loop: asyncio.AbstractEventLoop,
+        answers: Answers | None = None,
+    ) -> None:  # fmt: skip
         self.log = log
         self.metrics = metrics
         self.loop = loop
@@ -50,6 +63,9 @@ class House:
         self.admission = Admission(_admission_limits(snapshot))
         self.handshake_timeout = snapshot.config.limits.handshake_timeout
         self.sweep = Sweep(loop, self._judge_again)
+        self.answers = Answers() if answers is None else answers
+        self.control: ControlPlane | None = None
+        self.waiting = Waiting()
         self.listener = ListenerContext(listener_context())
         self.facts = Facts()
         self.draining = False
@@ -111,12 +127,15 @@ class House:
             self._retired.add(pool)
         self.sweep.begin(self.connections)
 
-    def _judge_again(self, connection: Tenure) -> None:
+    def _judge_again(self, waiter: Tenure | Waiter) -> None:
         try:
-            connection.judge_again()
+            waiter.judge_again()
         except Exception as fault:  # noqa: BLE001 - the others are judged all the same
             self.fault("judging a connection again", fault)
-            connection.broken(fault)
+            if isinstance(waiter, Tenure):
+                waiter.broken(fault)
+            elif isinstance(waiter, Arrival):
+                waiter.transport.abort()
 
     def withdrawn(self, refusal: Refused, leaf: Certificate | None, **fields: object) -> None:
         """Count and log an open connection that is no longer admitted."""
@@ -139,10 +158,41 @@ class House:
     def _wall(self) -> float:
         return self.wall
 
-    def judge(self, arrival: Arrival) -> Refused | None:
+    def judge(self, arrival: Arrival) -> Verdict:
         """Judge a client whose handshake is complete by what is in force now."""
         force = self.in_force
-        return arrival.handshake.judge_again(force.snapshot.hosts, force.verdicts)
+        verdict = arrival.handshake.judge_again(force.snapshot.hosts, force.verdicts)
+        return self.wait(arrival, verdict) if isinstance(verdict, Pending) else self.refresh(verdict)
+
+    # --- waiting
+
+    def wait(self, waiter: Waiter, pending: Pending) -> Pending | Refused:
+        """Ask for what a verdict needs, and judge ``waiter`` again when it is there; where nobody can be, refuse."""
+        if self.control is None:
+            return pending.refuse()
+        self.waiting.add(waiter, [need.key for need in pending.needs])
+        self.metrics.verdicts_awaited += 1
+        self.control.ask(pending.needs)
+        return pending
+
+    def refresh(self, verdict: _Verdict) -> _Verdict:
+        """Ask for what a verdict rests on and grows old; nobody waits for it."""
+        if verdict.refresh and self.control is not None:
+            self.control.ask(verdict.refresh)
+        return verdict
+
+    def settle(self, outcomes: Mapping[bytes, Settled]) -> None:
+        """Take how needs ended: wake who waits for them, and judge all again where a known status has changed."""
+        changed = False
+        for key, settled in outcomes.items():
+            if self.answers.put(key, settled.outcome):
+                self.in_force.verdicts.forget(settled.fingerprint)
+                changed = True
+        if changed:
+            self.in_force = InForce(self.in_force.snapshot, self.metrics, self.loop, self.in_force)
+            self.sweep.begin(self.connections)
+        for waiter in self.waiting.take(outcomes):
+            self._judge_again(waiter)
 
     def arrived(self, arrival: Arrival) -> None:
         """Count a new connection."""
@@ -153,6 +203,7 @@ class House:
     def left(self, arrival: Arrival) -> None:
         """Count a connection that is gone, or has got through its handshake."""
         self._arrivals.discard(arrival)
+        self.waiting.discard(arrival)
         if arrival.refused:
             self._lingering -= 1
         self._count()
@@ -191,6 +242,7 @@ class House:
             host=host or None,
             generation=self.in_force.snapshot.generation,
             ms=self._ms(arrival),
+            waited_ms=arrival.waited_ms(),
             **arrival.agreed(),
             certificate=self._certificate(leaf),
             revocation=revocation_fields(refusal.revocation, self.wall),
@@ -200,7 +252,10 @@ class House:
         """Hand the connection over to HTTP; count and log the handshake."""
         connection = Connection(self, self.in_force, arrival, self.next_id())
         self.connections.add(connection)
-        self.sweep.watch(connection, arrival.handshake.until)
+        verdict = arrival.handshake.verdict
+        if verdict is None:
+            raise RuntimeError("a connection without a verdict")
+        self.sweep.watch(connection, verdict.until)
         arrival.transport.set_protocol(connection)  # from here on the connection itself hears of its end
         self._count()
         handshake = arrival.handshake
@@ -220,9 +275,11 @@ class House:
                 group=session.group,
                 generation=self.in_force.snapshot.generation,
                 ms=self._ms(arrival),
+                waited_ms=arrival.waited_ms(),
                 certificate=self._certificate(handshake.leaf),
+                revocation=revocation_fields(verdict.revocation, self.wall),
             )
-        connection.begin()
+        connection.begin(arrival.early)
         if self.draining:
             connection.drain()
 
@@ -261,6 +318,7 @@ class House:
         """Forget a connection that is gone."""
         self.connections.discard(connection)
         self.sweep.forget(connection)
+        self.waiting.discard(connection)
         self._count()
 
     def request_refused(self, reason: Reason, same: tuple[object, ...], fields: Callable[[], dict[str, Any]]) -> None:

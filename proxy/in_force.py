@@ -39,6 +39,8 @@ class Grant:
 class InForce:
     """A snapshot in force, with what was made for it; pools that it has in common with ``before`` go on.
 
+    Where the snapshot is that of ``before``, only what clients were granted is made anew: a status has changed.
+
     Times are in seconds.
     """
 
@@ -55,11 +57,14 @@ class InForce:
         self.logs_all = self.log_requests == "all"
         self.logs_errors = self.log_requests == "errors"
         self.log_handshakes = snapshot.config.log.handshakes
-        self.verdicts = Verdicts(limits.cached_verdicts)
+        same = before is not None and before.snapshot is snapshot
+        self.verdicts: Verdicts = before.verdicts if before is not None and same else Verdicts(limits.cached_verdicts)
         self._grants: dict[tuple[bytes, Route], Grant] = {}
-        self._counters: dict[Route, RouteMetrics] = {
-            route: metrics.route(host.name, route.path) for host in snapshot.hosts.hosts for route in host.routes
-        }
+        self._counters: dict[Route, RouteMetrics] = (
+            before._counters  # noqa: SLF001
+            if before is not None and same
+            else {route: metrics.route(host.name, route.path) for host in snapshot.hosts.hosts for route in host.routes}
+        )
         self.pools: dict[str, Pool] = {}
         for name, upstream in snapshot.upstreams.items():
             pool, wanted = None if before is None else before.pools.get(name), self._pool_limits(name)
@@ -73,13 +78,13 @@ class InForce:
             settings.max_connections, settings.max_idle, self.limits.upstream_connect_timeout, settings.idle_timeout
         )
 
-    def grant(self, route: Route, peer: Peer | None, now: float) -> Grant | Refused:
+    def grant(self, route: Route, peer: Peer | None, now: float) -> Grant | Refused | Pending:
         """Judge a client for a route at Unix time ``now``, and make ready what its requests take."""
         verdict = permit(route, peer, self.verdicts, now)
-        if isinstance(verdict, Refused):
-            return verdict
-        if isinstance(verdict, Pending):
-            return verdict.refuse()
+        return self.made(verdict, route, peer) if isinstance(verdict, Admitted) else verdict
+
+    def made(self, verdict: Admitted, route: Route, peer: Peer | None) -> Grant:
+        """Make ready what the requests of an admitted client take."""
         key = (b"" if peer is None else peer.key, route)
         grant = self._grants.get(key)
         if grant is None or grant.permit is not verdict:

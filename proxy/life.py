@@ -15,7 +15,7 @@ from proxy.accept.read import RequestReader
 from proxy.accept.unsent import unsent
 from proxy.decide.request.head import RequestHead
 from proxy.decide.request.route import Host, Route
-from proxy.decide.verdict import Reason, Refused
+from proxy.decide.verdict import Pending, Reason, Refused
 from proxy.forward.exchange import Exchange
 from proxy.observe.fields import revocation_fields
 
@@ -37,9 +37,9 @@ class Life(asyncio.Protocol):
 
     __slots__ = (
         "_address", "_body_in", "_bytes_out", "_closing", "_condemned", "_exchange", "_force", "_grant", "_head",
-        "_house", "_keep", "_name", "_only_route", "_paused", "_peer", "_reader", "_request_id", "_requests", "_route",
-        "_seen_host", "_sentence", "_session", "_sni", "_started", "_transport", "_unsent", "_writable", "deadline",
-        "host", "name", "peer_address", "until",
+        "_held", "_house", "_keep", "_name", "_only_route", "_patience", "_paused", "_peer", "_reader", "_request_id",
+        "_requests", "_route", "_seen_host", "_sentence", "_session", "_sni", "_started", "_transport", "_unsent",
+        "_writable", "deadline", "host", "name", "peer_address", "until",
     )  # fmt: skip
     _reader: RequestReader
 
@@ -73,6 +73,8 @@ class Life(asyncio.Protocol):
         self._paused = False
         self._closing = False
         self._condemned: Exchange | None = None
+        self._held: Pending | None = None
+        self._patience = 0.0
         self._sentence = _NO_SENTENCE
         self.until = inf
         self.deadline = house.clock + force.head_timeout
@@ -177,7 +179,7 @@ class Life(asyncio.Protocol):
 
     def drain(self) -> None:
         """Close now if no request is in flight, else after the one that is; who has just come gets an answer, too."""
-        if self._exchange is None and not self._reader.in_head and self._requests:
+        if self._exchange is None and self._held is None and not self._reader.in_head and self._requests:
             self._close()
         else:
             self._keep = False

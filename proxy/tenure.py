@@ -12,18 +12,23 @@ is there before the sweep is.
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from proxy.decide.request.admit import Tenancy, admit_again, find_route, permit
 from proxy.decide.request.head import RequestHead
 from proxy.decide.request.route import Host, OnWithdrawal, Route
-from proxy.decide.verdict import Pending, Reason, Refused
+from proxy.decide.verdict import Admitted, Pending, Reason, Refused
 from proxy.forward.exchange import Exchange
 from proxy.life import Life, peer_text
 from proxy.observe.fields import revocation_fields
+from proxy.waiting import WAIT
 
 if TYPE_CHECKING:
     from proxy.in_force import InForce
+
+
+TRY_AGAIN: Final = 1.0
+"""Seconds until a request under way is asked about again whose verdict nobody answers and the settings let pass."""
 
 
 class Action(StrEnum):
@@ -54,14 +59,34 @@ class Tenure(Life):
         if isinstance(tenancy, Refused):
             self._keep = False
             self._withdraw(tenancy, force)
+        elif self._held is not None:
+            self._go_on()
         elif exchange is None or self._head is None:
-            self._move(force, tenancy.host, tenancy.verdict.until)
+            self._move(force, tenancy.host, self._end_of(tenancy))
         else:
             self._judge_request(self._head, tenancy, force)
 
     def _ask(self, force: InForce) -> Tenancy | Refused:
-        hosts = force.snapshot.hosts
-        return admit_again(self._sni, self._peer, hosts, force.verdicts, self._house.wall)
+        """Ask for the verdict; one that stays pending for too long is what the settings say of it."""
+        house = self._house
+        tenancy = admit_again(self._sni, self._peer, force.snapshot.hosts, force.verdicts, house.wall)
+        if isinstance(tenancy, Refused):
+            return tenancy
+        verdict = tenancy.verdict
+        if not isinstance(verdict, Pending):
+            self._patience = 0.0
+            house.refresh(verdict)
+            return tenancy
+        if self._patience and house.wall >= self._patience:
+            self._patience = 0.0
+            end = verdict.otherwise
+            return end if isinstance(end, Refused) else Tenancy(tenancy.host, end)
+        self._patience = self._patience or house.wall + WAIT
+        awaited = house.wait(self, verdict)
+        return awaited if isinstance(awaited, Refused) else tenancy
+
+    def _end_of(self, tenancy: Tenancy) -> float:
+        return self._patience if isinstance(tenancy.verdict, Pending) else tenancy.verdict.until
 
     def _move(self, force: InForce, host: Host, until: float) -> None:
         """Belong to what is in force from now on; nothing that was found out before is taken for granted."""
@@ -80,25 +105,42 @@ class Tenure(Life):
             self._keep = False
             self._report(tenancy, Action.REFUSED)
             return tenancy
-        self._move(force, tenancy.host, tenancy.verdict.until)
+        self._move(force, tenancy.host, self._end_of(tenancy))
         return None
 
     def _judge_request(self, head: RequestHead, tenancy: Tenancy, force: InForce) -> None:
         """Judge the request under way, which its route may admit no longer though the host does."""
         route = _route_of(head, tenancy.host)
         verdict = route if isinstance(route, Refused) else permit(route, self._peer, force.verdicts, self._house.wall)
-        if isinstance(verdict, Pending):
-            verdict = verdict.refuse()
         if isinstance(verdict, Refused):
             self._withdraw(verdict, force)
+        elif isinstance(verdict, Admitted):
+            self._house.sweep.watch(self, min(self._end_of(tenancy), verdict.until))
         else:
-            self._house.sweep.watch(self, min(tenancy.verdict.until, verdict.until))
+            self._await(verdict, force)
+
+    def _await(self, verdict: Pending, force: InForce) -> None:
+        """Let the request go on while its route's verdict is awaited, for as long as a verdict is waited for."""
+        now = self._house.wall
+        if self._patience and now >= self._patience and isinstance(verdict.otherwise, Refused):
+            self._withdraw(verdict.otherwise, force)
+            return
+        self._patience = self._patience or now + WAIT
+        awaited = self._house.wait(self, verdict)
+        if isinstance(awaited, Refused):
+            self._withdraw(awaited, force)
+        else:
+            self._house.sweep.watch(self, max(self._patience, now + TRY_AGAIN))
 
     # --- no longer admitted
 
     def _withdraw(self, refusal: Refused, force: InForce) -> None:
         exchange = self._exchange
-        if exchange is None:
+        if self._held is not None:
+            self._held = None
+            self._report(refusal, Action.REFUSED)
+            self._answer(refusal)
+        elif exchange is None:
             self._report(refusal, Action.CLOSED)
             self._close()
         elif self._may_finish(refusal, force):
@@ -126,6 +168,9 @@ class Tenure(Life):
             self._cut()
         else:
             self._answer(refusal)
+
+    def _go_on(self) -> None:
+        raise NotImplementedError
 
     def _answer(self, refusal: Refused) -> None:
         raise NotImplementedError

@@ -87,7 +87,12 @@ class Apache:
             folder=order.folder, host=HOST, port=order.port, pem=keys.server(0), anchor=keys.anchor,
             origin=order.site.origin, tickets="" if task.tickets else "SSLSessionTickets off",
             cache="" if task.tickets else "SSLSessionCache none",
-            crl=f"SSLCARevocationFile {keys.crl(task.crl)}\n  SSLCARevocationCheck chain" if task.crl else "",
+            crl=_crl(order) if task.crl else "",
         )  # fmt: skip
         path = order.write("apache.conf", config)
         return Command(argv=("apache2", "-f", str(path), "-DFOREGROUND"), port=order.port)
+
+
+def _crl(order: Order) -> str:
+    file = order.keys.crl(order.task.crl, order.task.crls)
+    return f"SSLCARevocationFile {file}\n  SSLCARevocationCheck chain"

@@ -98,7 +98,7 @@ def _tls(order: Order, index: int) -> dict[str, Any]:
     task, pem = order.task, {"filename": str(order.keys.server(index))}
     trust: dict[str, Any] = {"trusted_ca": {"filename": str(order.keys.anchor)}}
     if task.crl:
-        trust["crl"] = {"filename": str(order.keys.crl(task.crl))}
+        trust["crl"] = {"filename": str(order.keys.crl(task.crl, task.crls))}
     return {
         "@type": f"{_TYPE}extensions.transport_sockets.tls.v3.DownstreamTlsContext",
         "require_client_certificate": True,

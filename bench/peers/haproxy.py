@@ -64,7 +64,7 @@ class HAProxy:
         config = _CONFIG.format(
             workers=task.workers, port=order.port, anchor=keys.anchor, origin=order.site.origin,
             certificates=keys.server(0) if task.hosts == 1 else _folder(order),
-            crl=f"crl-file {keys.crl(task.crl)}" if task.crl else "",
+            crl=f"crl-file {keys.crl(task.crl, task.crls)}" if task.crl else "",
             tickets="" if task.tickets else "no-tls-tickets",
             global_tickets="" if task.tickets else "tune.ssl.cachesize 0",
             route=_route(order),

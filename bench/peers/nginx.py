@@ -97,7 +97,7 @@ class Nginx:
         http = _HTTP.format(
             origin=order.site.origin, anchor=keys.anchor, servers=servers,
             tickets="" if task.tickets else "ssl_session_tickets off; ssl_session_cache off;",
-            crl=f"ssl_crl {keys.crl(task.crl)};" if task.crl else "",
+            crl=f"ssl_crl {keys.crl(task.crl, task.crls)};" if task.crl else "",
         )  # fmt: skip
         return start(order.folder, order.port, http, task.workers)
 

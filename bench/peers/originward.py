@@ -112,7 +112,7 @@ def _config(order: Order) -> dict[str, Any]:
         "listen": [{"address": f"127.0.0.1:{order.port}"}],
         "trust": {"clients": {
             "anchors": [str(keys.anchor)],
-            "revocation": {"check": "chain", "crl": {"sources": [str(keys.crl(task.crl or SMALL_CRL))]}},
+            "revocation": {"check": "chain", "crl": {"sources": [str(keys.crl(task.crl or SMALL_CRL, task.crls))]}},
         }},
         "upstreams": {"app": {"servers": [f"http://127.0.0.1:{order.site.origin}"]}},
         "hosts": [_host(order, index) for index in range(task.hosts)],

@@ -12,13 +12,16 @@ from proxy.accept.admission import Admission
 from proxy.accept.handshake import Handshake
 from proxy.accept.tls import ListenerContext, Session, TlsError
 from proxy.decide.request.answer import answer, status_of
-from proxy.decide.verdict import Reason, Refused
+from proxy.decide.verdict import Pending, Reason, Refused, Verdict
 
 LINGER: Final = 2.0
 """Seconds that a refused client may go on sending, unheard, so that its TCP stack delivers our last word to it."""
 
 MAX_HANDSHAKE: Final = 128 * 1024
 """Octets that a client may send before its handshake is complete; OpenSSL takes 100 KiB of certificates."""
+
+MAX_EARLY: Final = 64 * 1024
+"""Octets that a client may send before its verdict is there, then it is read no further: a head and some of a body."""
 
 _TLS_HANDSHAKE: Final = 0x16
 _HTTP: Final = re.compile(rb"[A-Z]{3,16} ")
@@ -41,8 +44,11 @@ class Door(Protocol):
     def arrived(self, arrival: Arrival) -> None:
         """Take note of a new connection."""
 
-    def judge(self, arrival: Arrival) -> Refused | None:
-        """Judge a client whose handshake is complete by what is in force now."""
+    def judge(self, arrival: Arrival) -> Verdict:
+        """Judge a client whose handshake is complete by what is in force now.
+
+        Where the verdict is pending, ``judge_again`` is called when there may be another.
+        """
 
     def refused(self, arrival: Arrival, refusal: Refused) -> None:
         """Take note that it was refused."""
@@ -57,16 +63,20 @@ class Door(Protocol):
 class Arrival(asyncio.Protocol):
     """A connection in its handshake.
 
-    States: shaking hands, lingering (``_over``, the last word is sent), gone.
+    States: shaking hands, waiting for a verdict (``_pending``; what comes meanwhile is ``early``), lingering
+    (``_over``, the last word is sent), gone.
     """
 
-    __slots__ = ("_door", "_over", "_received", "address", "deadline", "handshake", "refused", "session", "started",
-                 "transport")  # fmt: skip
+    __slots__ = ("_door", "_over", "_pending", "_received", "_since", "address", "deadline", "early", "handshake",
+                 "refused", "session", "started", "transport")  # fmt: skip
 
     def __init__(self, door: Door) -> None:
         self._door = door
         self._over = False
         self._received = 0
+        self._pending: Pending | None = None
+        self._since: float | None = None
+        self.early = b""
         self.refused = False
         self.started = door.now()
         self.deadline = self.started + door.handshake_timeout
@@ -89,6 +99,9 @@ class Arrival(asyncio.Protocol):
         """Go on with the handshake; after the last word, listen no more."""
         if self._over:
             return
+        if self._pending is not None:
+            self._hold(data)
+            return
         if not self._received and data[0] != _TLS_HANDSHAKE:
             self._refuse(Refused(Reason.NOT_TLS, f"the first octets are {data[:40].decode('latin-1')!a}"),
                          answer(_NOT_TLS_STATUS, close=True) if _HTTP.match(data) else b"")  # fmt: skip
@@ -106,20 +119,37 @@ class Arrival(asyncio.Protocol):
             self._acknowledge()
         if done:
             self.handshake.complete(self.session)
-            self._judge()
+            self._settle(self._door.judge(self))
         elif self._received > MAX_HANDSHAKE:  # not before: a request may have come along with the last message
             self._refuse(Refused(Reason.BAD_HANDSHAKE, f"more than {MAX_HANDSHAKE} octets of handshake"), b"")
 
-    def _judge(self) -> None:
-        """Ask for the verdict once more: what is in force may be another than when the handshake began."""
-        refusal = self._door.judge(self)
-        if refusal is not None:
-            last_word = answer(status_of(refusal.reason), close=True)
-            self._refuse(refusal, self.session.write(last_word) + self.session.close())
-            return
-        self._over = True
-        self._door.left(self)
-        self._door.established(self)
+    def judge_again(self) -> None:
+        """Ask for the verdict that was pending."""
+        if self._pending is not None and not self._over:
+            self._settle(self._door.judge(self))
+
+    def _settle(self, verdict: Verdict) -> None:
+        """Let the client in, refuse it, or let it wait: its handshake is complete, and its key is proved.
+
+        There is no alert any more that would say why; who is refused now gets an answer to what it has not asked yet.
+        """
+        if isinstance(verdict, Pending):
+            self._pending = verdict
+            self._since = self._door.now() if self._since is None else self._since
+        elif isinstance(verdict, Refused):
+            last_word = answer(status_of(verdict.reason), close=True)
+            self._refuse(verdict, self.session.write(last_word) + self.session.close())
+        else:
+            self._over = True
+            self.handshake.verdict = verdict
+            self._door.left(self)
+            self._door.established(self)
+
+    def _hold(self, data: bytes) -> None:
+        """Keep what comes before the verdict, up to a bound, and read it when it is there."""
+        self.early += data
+        if len(self.early) > MAX_EARLY:
+            self.transport.pause_reading()
 
     def _acknowledge(self) -> None:
         """Acknowledge the client's last flight at once.
@@ -143,6 +173,10 @@ class Arrival(asyncio.Protocol):
         self._abort(f"the connection broke after {self._received} octets: {fault or 'closed'}")
         self._door.left(self)
 
+    def waited_ms(self) -> float | None:
+        """Return how long the verdict has been pending; None where it was there at once."""
+        return None if self._since is None else round((self._door.now() - self._since) * 1000, 2)
+
     def agreed(self) -> dict[str, str | None]:
         """Return the TLS version and the cipher, as far as they had been agreed on."""
         if not self._received or self.session.cipher is None:
@@ -155,6 +189,8 @@ class Arrival(asyncio.Protocol):
             return
         if self._over:
             self.transport.abort()
+        elif self._pending is not None:
+            self._settle(self._pending.otherwise)
         else:
             seconds = f"{self._door.handshake_timeout:g} s"
             self._refuse(Refused(Reason.HANDSHAKE_TIMEOUT, f"no complete handshake within {seconds}"), b"")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from math import inf
 from typing import Final
 
 from OpenSSL import SSL
@@ -20,7 +19,7 @@ from proxy.decide.peer.verdicts import Verdicts
 from proxy.decide.peer.x509_errors import refusal_of
 from proxy.decide.request.admit import admit_again
 from proxy.decide.request.route import Host, HostTable, normalise_host
-from proxy.decide.verdict import Pending, Reason, Refused
+from proxy.decide.verdict import Admitted, Pending, Reason, Refused
 
 MAX_CERTIFICATES: Final = 20_000
 """Certificates of verified chains that are kept parsed; the oldest goes first."""
@@ -118,7 +117,7 @@ class Handshake:
     """One handshake: what the client asked for, what it showed, and why it was refused, if it was."""
 
     __slots__ = ("_contexts", "_facts", "_hosts", "_now", "_verdicts", "fault", "host", "leaf", "peer", "refusal",
-                 "shown_sni", "sni", "until")  # fmt: skip
+                 "shown_sni", "sni", "verdict")  # fmt: skip
 
     def __init__(
         self, hosts: HostTable, contexts: Mapping[Host, SSL.Context], verdicts: Verdicts, facts: Facts,
@@ -136,7 +135,7 @@ class Handshake:
         self.leaf: Certificate | None = None
         self.refusal: Refused | None = None
         self.fault: BaseException | None = None
-        self.until = inf
+        self.verdict: Admitted | None = None
 
     # --- accept.tls.Judge
 
@@ -165,7 +164,10 @@ class Handshake:
         self.refusal = refusal_of(error, depth, text, subject, self.leaf)
 
     def chain_built(self, digests: list[bytes], der: Callable[[int], bytes]) -> int:
-        """Let a client through that any route of the host admits."""
+        """Let a client through that any route of the host admits, or may admit once an answer is there.
+
+        Nobody is asked yet: the client has not proved that it holds the key.
+        """
         if self.host is None:
             raise RuntimeError("a client certificate before a server name")
         try:
@@ -175,8 +177,6 @@ class Handshake:
             return _X509_REJECTED
         self.leaf = peer.leaf
         verdict = self._verdicts.judge_any(peer, self.host.gates, self._now())
-        if isinstance(verdict, Pending):
-            verdict = verdict.refuse()
         if isinstance(verdict, Refused):
             self.refusal = verdict
             return X509_ERROR_BY_REASON.get(verdict.reason, _X509_REJECTED)
@@ -200,7 +200,7 @@ class Handshake:
         if len({gate.bundle for gate in self.host.gates}) > 1:
             self.peer = self._facts.widened(self.peer, *session.sent_along())
 
-    def judge_again(self, hosts: HostTable, verdicts: Verdicts) -> Refused | None:
+    def judge_again(self, hosts: HostTable, verdicts: Verdicts) -> Admitted | Pending | Refused:
         """Judge the client by what is in force now: a change may have come in the middle of the handshake.
 
         The TLS context, and so our certificate, stays the one that the handshake began with.
@@ -210,8 +210,7 @@ class Handshake:
             self.refusal = tenancy
             return tenancy
         self.host = tenancy.host
-        self.until = tenancy.verdict.until
-        return None
+        return tenancy.verdict
 
     def refusal_of(self, error: TlsError) -> Refused:
         """Say why a handshake failed: by our verdict, or by TLS itself."""

@@ -19,6 +19,7 @@ class Reading(Enum):
     LENGTH = auto()
     CHUNKED = auto()
     WAIT = auto()
+    HELD = auto()
     STOPPED = auto()
 
 
@@ -51,10 +52,12 @@ class RequestReader:
     ``crowded`` says when that is enough. ``max_head`` is in octets.
     """
 
-    __slots__ = ("_blank", "_chunks", "_left", "_max_fields", "_max_head", "_pumping", "_requests", "buffer", "state")
+    __slots__ = ("_blank", "_chunks", "_held", "_left", "_max_fields", "_max_head", "_pumping", "_requests", "buffer",
+                 "state")  # fmt: skip
 
     def __init__(self, requests: Requests, max_head: int, max_fields: int) -> None:
         self.state = Reading.HEAD
+        self._held = Reading.WAIT
         self._requests = requests
         self._max_head = max_head
         self._max_fields = max_fields
@@ -69,6 +72,17 @@ class RequestReader:
         """Whether as much has been pipelined as one head may hold."""
         return len(self.buffer) > self._max_head
 
+    def hold(self) -> None:
+        """Read no further after a head: nobody knows yet what becomes of its request."""
+        self._held, self.state = self.state, Reading.HELD
+
+    def release(self) -> None:
+        """Read on after ``hold``."""
+        if self.state is Reading.HELD:
+            self.state = self._held
+            if self.buffer and not self._pumping:
+                self._pump()
+
     @property
     def in_head(self) -> bool:
         """Whether a head has begun and is not complete."""
@@ -77,7 +91,8 @@ class RequestReader:
     @property
     def in_body(self) -> bool:
         """Whether a body has begun and is not complete."""
-        return self.state is Reading.LENGTH or self.state is Reading.CHUNKED
+        state = self._held if self.state is Reading.HELD else self.state
+        return state is Reading.LENGTH or state is Reading.CHUNKED
 
     def feed(self, data: bytes) -> None:
         """Take what the client sent."""

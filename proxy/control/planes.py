@@ -27,11 +27,15 @@ class Settled:
     fingerprint: str
 
 
-class DataPlane(Protocol):
-    """The processes that carry traffic, seen from the control plane."""
+class Publisher(Protocol):
+    """Whatever puts generations in force."""
 
     async def publish(self, prepared: Prepared, generation: int) -> None:
         """Put a generation in force: everywhere, or nowhere. Raises PublishError."""
+
+
+class DataPlane(Publisher, Protocol):
+    """The processes that carry traffic, seen from the control plane."""
 
     def settle(self, outcomes: Mapping[bytes, Settled]) -> None:
         """Pass on how needs ended, by their keys. A CRL that arrived was published before."""

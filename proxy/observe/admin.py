@@ -11,7 +11,7 @@ import asyncio
 import os
 import re
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from errno import EAFNOSUPPORT
 from http import HTTPStatus
 from typing import Final
@@ -40,6 +40,12 @@ MAX_FIELD: Final = 4_096
 
 PLAIN: Final = "text/plain; charset=utf-8"
 METHODS: Final = ("GET", "HEAD")
+COMMAND_FIELD: Final = "Originward-Command"
+"""A command has to name itself in this field, too: no page can make a browser send it without asking us first."""
+
+BROWSERS_FIELDS: Final = ("Origin", "Sec-Fetch-Site")
+"""Fields that browsers add and commands have not."""
+
 LOOPBACK_NAMES: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
 HEADERS: Final = {"Server": "originward", "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 """On every answer. The server field replaces aiohttp's, which names versions."""
@@ -47,16 +53,22 @@ HEADERS: Final = {"Server": "originward", "Cache-Control": "no-store", "X-Conten
 _PORT: Final = re.compile(r":[0-9]*\Z")
 
 
+Command = Callable[[], Awaitable[tuple[HTTPStatus, Mapping[str, object]]]]
+"""Does what it is for, and returns how it went."""
+
+
 class Admin:
     """Serves ``/healthz``, ``/readyz`` and ``/metrics``. ``ready`` returns None, or the reason why not yet.
 
-    Where ``metrics`` are gathered from other processes first, ``gather`` does that, and ``processes`` are theirs.
+    ``commands`` are done on POST, by their paths, where the address is on loopback. Where ``metrics`` are gathered from
+    other processes first, ``gather`` does that, and ``processes`` are theirs.
     """
 
     def __init__(
         self, metrics: Metrics, ready: Callable[[], str | None],
         gather: Callable[[], Awaitable[None]] | None = None, processes: Collector | None = None,
     ) -> None:  # fmt: skip
+        self.commands: dict[str, Command] = {}
         self._exposition = Exposition(metrics, processes)
         self._gather = gather
         self._ready = ready
@@ -113,9 +125,11 @@ class Admin:
         self._listener = self._manager = None
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
-        page = self._pages.get(request.path)
+        page, command = self._pages.get(request.path), self.commands.get(request.path)
         if self._hosts is not None and _without_port(request.headers.get("Host", "")) not in self._hosts:
             response = _response(HTTPStatus.MISDIRECTED_REQUEST, "this address answers to its own name only")
+        elif command is not None:
+            response = await self._obey(request, command)
         elif page is None:
             response = _response(HTTPStatus.NOT_FOUND, "not found")
         elif request.method not in METHODS:
@@ -125,6 +139,29 @@ class Admin:
             response = await page()
         response.force_close()
         return response
+
+    async def _obey(self, request: web.BaseRequest, command: Command) -> web.Response:
+        if request.method != "POST":
+            response = _response(HTTPStatus.METHOD_NOT_ALLOWED, "method not allowed")
+            response.headers["Allow"] = "POST"
+            return response
+        refusal = self._refusal(request)
+        if refusal is not None:
+            return _response(HTTPStatus.FORBIDDEN, refusal)
+        if isinstance(request.protocol, _Connection):
+            request.protocol.wait()
+        status, answer = await command()
+        return web.json_response(answer, status=status, headers=HEADERS)
+
+    def _refusal(self, request: web.BaseRequest) -> str | None:
+        """Say why nobody obeys: commands are for people on this machine, not for pages in their browsers."""
+        if self._hosts is None:
+            return "commands are taken on a loopback address only"
+        if any(name in request.headers for name in BROWSERS_FIELDS):
+            return "commands are not for browsers"
+        if request.headers.get(COMMAND_FIELD) != request.path.removeprefix("/"):
+            return f"the field {COMMAND_FIELD}: {request.path.removeprefix('/')} is missing"
+        return None
 
     async def _health(self) -> web.Response:
         return _response(HTTPStatus.OK, "ok")
@@ -191,6 +228,12 @@ class _Connection(web.RequestHandler):
         response = _response(HTTPStatus(status), HTTPStatus(status).phrase.lower())
         response.force_close()
         return response
+
+    def wait(self) -> None:
+        """Give a command the time that it takes: it has an end of its own."""
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
 
     def _abort(self) -> None:
         if self.transport is not None:

@@ -68,6 +68,8 @@ class Collector(PrometheusCollector):
         yield _counter("originward_connections", "Client connections accepted.", metrics.connections_total)
         name = "originward_connections_withdrawn"
         yield _by_reason(name, "Open connections that were no longer admitted.", metrics.withdrawn)
+        awaited = "Verdicts that had to wait for a CRL or an OCSP answer."
+        yield _counter("originward_verdicts_awaited", awaited, metrics.verdicts_awaited)
         yield _counter("originward_internal_errors", "Exceptions that nobody foresaw.", metrics.internal_errors)
 
     def _handshakes(self) -> Iterator[Metric]:
@@ -116,6 +118,15 @@ class Collector(PrometheusCollector):
         metrics = self._metrics
         yield _gauge("originward_config_generation", "Generation of the configuration in force.", metrics.generation)
         yield _gauge("originward_config_warnings", "Warnings and loosenings in force.", metrics.config_warnings)
+        good = metrics.last_reload_successful
+        yield _gauge("originward_config_last_reload_successful", "1, or 0 after a failed reload.", good)
+        since = metrics.last_reload_success
+        name = "originward_config_last_reload_success_timestamp_seconds"
+        yield _gauge(name, "The last successful load as a Unix time.", since)
+        reloads = CounterMetricFamily("originward_config_reloads", "Reloads by how they ended.", labels=("result",))
+        for result, count in metrics.reloads.items():
+            reloads.add_metric((result,), count)
+        yield reloads
 
     def _certificates(self) -> Iterator[Metric]:
         """Yield the ends of certificates as Unix times, for alerts that fire before them."""

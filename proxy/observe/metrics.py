@@ -43,16 +43,27 @@ class CrlGauges:
     entries: int
 
 
+RELOAD_RESULTS: Final = ("done", "unchanged", "failed", "refused")
+"""How a reload can end."""
+
+
 @dataclass(slots=True)
 class Metrics:
-    """All counters of the process. ``log_dropped`` returns the lines that the log could not take."""
+    """All counters of the process. ``log_dropped`` returns the lines that the log could not take.
+
+    ``last_reload_success`` is the Unix time of the start, or of the last reload that left no problem.
+    """
 
     log_dropped: Callable[[], int] = lambda: 0
     connections_open: int = 0
     connections_total: int = 0
     handshakes_in_progress: int = 0
     internal_errors: int = 0
+    verdicts_awaited: int = 0
     generation: int = 0
+    last_reload_successful: bool = True
+    last_reload_success: float = 0.0
+    reloads: dict[str, int] = field(default_factory=lambda: dict.fromkeys(RELOAD_RESULTS, 0))
     handshakes: dict[tuple[str, str], int] = field(default_factory=dict)
     handshakes_refused: dict[Reason, int] = field(default_factory=lambda: dict.fromkeys(Reason, 0))
     handshake_seconds: Histogram = field(default_factory=lambda: Histogram(HANDSHAKE_BOUNDS))

@@ -262,6 +262,16 @@ class CacheConfig(_Model):
     directory: FilePath | None = None
 
 
+class ReloadConfig(_Model):
+    """What makes the proxy read its files again, beside being told to.
+
+    ``watch`` is on: a CRL that is replaced, or a certificate that is renewed, counts at once; a broken file changes
+    nothing but the log.
+    """
+
+    watch: bool = True
+
+
 class Config(_Model):
     """The whole file."""
 
@@ -276,6 +286,7 @@ class Config(_Model):
     admin: AdminConfig = AdminConfig()
     log: LogConfig = LogConfig()
     cache: CacheConfig = CacheConfig()
+    reload: ReloadConfig = ReloadConfig()
     limits: Limits = Limits()
 
 

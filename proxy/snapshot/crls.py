@@ -70,6 +70,11 @@ class PreparedRevocation:
     crls: tuple[CrlFile, ...]
     issuers: tuple[bytes, ...]
 
+    @property
+    def index_files(self) -> Iterator[Path]:
+        """The files that are opened when it is assembled."""
+        return (crl.ref.file for crl in self.crls if crl.ref.file is not None)
+
 
 def prepare_revocation(
     config: RevocationConfig | None, at: KeyPath, anchors: tuple[Certificate, ...], desk: Desk, now: float

@@ -226,7 +226,7 @@ def _events(text: str) -> Iterator[yaml.Event]:
     """Yield the parser's events, with its faults translated. Besides YAMLError it lets a few of Python's own out."""
     line = 1
     try:
-        for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        for event in yaml.parse(text, Loader=yaml.CSafeLoader):
             line = _line(event)
             yield event
     except yaml.reader.ReaderError as fault:

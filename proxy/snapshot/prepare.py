@@ -26,6 +26,7 @@ from proxy.snapshot.material import Anchored, Credential, Material
 from proxy.snapshot.prepared import Prepared, PreparedHost, pack
 from proxy.snapshot.problems import ConfigError, KeyPath, Problem
 from proxy.snapshot.references import check_references
+from proxy.snapshot.stamps import Watched, named_by, stamp
 from proxy.snapshot.tls import build_context
 from proxy.snapshot.translate import read_config
 
@@ -34,12 +35,36 @@ def prepare(path: Path, now: float, places: Places | None = None) -> Prepared:
     """Read and check the configuration at ``path`` as of Unix time ``now``, with every file that it names.
 
     ``places`` are where its cache can be; None keeps nothing.
-    Raises ConfigError with every problem found.
+    Raises ConfigError with every problem found, and with what to watch for its repair.
     """
-    data = _read(path)
-    document, config = _configuration(data, path)
-    material = Material(document, now)
-    material.note(path, data)
+    watched = _watch(path, None)
+    try:
+        data = _read(path)
+        document, config = _configuration(data, path)
+        watched = _watch(path, config, watched.stamp)
+        material = Material(document, now)
+        material.note(path, data)
+        return _prepare(document, config, material, places, watched)
+    except ConfigError as fault:
+        fault.watched = watched
+        raise
+
+
+def read_frame(path: Path) -> Config:
+    """Read the configuration at ``path`` and none of the files that it names. Raises ConfigError."""
+    return _configuration(_read(path), path)[1]
+
+
+def _watch(path: Path, config: Config | None, before: bytes | None = None) -> Watched:
+    """Stamp what is about to be read. A configuration that is not as it was ``before`` gets a stamp like no other."""
+    named = named_by(path, config)
+    changed = before is not None and stamp(named[:1]) != before
+    return Watched(named, b"" if changed else stamp(named))
+
+
+def _prepare(
+    document: Document, config: Config, material: Material, places: Places | None, watched: Watched
+) -> Prepared:
     material.cache = choose_cache(config, places, material)
     anchored = {name: material.bundle(name, trust) for name, trust in config.trust.items()}
     credentials = [material.credential(host, ("hosts", place)) for place, host in enumerate(config.hosts)]
@@ -58,6 +83,7 @@ def prepare(path: Path, now: float, places: Places | None = None) -> Prepared:
         files=tuple(map(str, material.files)),
         digest=_digest(material.files),
         inventory=take_inventory(config, bundles, [credential.chain for credential in good]),
+        watched=watched,
     )
 
 

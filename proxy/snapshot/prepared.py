@@ -13,6 +13,7 @@ from typing import Self
 
 from proxy.snapshot.config import Config, HostConfig, TrustConfig
 from proxy.snapshot.crls import PreparedRevocation
+from proxy.snapshot.stamps import Watched
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +40,8 @@ class Prepared:
     """All that a generation is made of. Nothing that is wrong with a configuration is left to be found in it.
 
     ``frame`` is the configuration without hosts and bundles, which are packed. ``files`` are the paths of all files
-    that were read, and ``digest`` is a digest of them and of what was in them. ``inventory`` is packed, too: what a
-    person would call the parts, for telling generations apart.
+    that were read, and ``digest`` is a digest of them and of what was in them; ``watched`` is what to watch for
+    changes. ``inventory`` is packed, too: what a person would call the parts, for telling generations apart.
     """
 
     frame: Config
@@ -50,6 +51,7 @@ class Prepared:
     files: tuple[str, ...]
     digest: str
     inventory: bytes
+    watched: Watched
 
     def unpack_hosts(self) -> Iterator[PreparedHost]:
         """Yield the hosts in their order."""

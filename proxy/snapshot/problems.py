@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from proxy.decide.text import printable
+
+if TYPE_CHECKING:
+    from proxy.snapshot.stamps import Watched
 
 MAX_SHOWN: Final = 200
 """Problems in one message: more than anybody reads, and a broken template may repeat one ten thousand times."""
@@ -38,7 +41,12 @@ class Problem:
 
 
 class ConfigError(Exception):
-    """A configuration that cannot be used: every problem found, in the order of files and lines."""
+    """A configuration that cannot be used: every problem found, in the order of files and lines.
+
+    ``watched`` is what to watch for its repair, as far as it is known.
+    """
+
+    watched: Watched | None = None
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         ordered = sorted(problems, key=lambda p: (str(p.file), p.line or 0))

@@ -8,18 +8,23 @@ from __future__ import annotations
 
 import asyncio
 import errno
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 
+from proxy.control.plane import Plane
 from proxy.control.planes import PublishError
+from proxy.control.report import Report
 from proxy.observe.admin import Admin
+from proxy.observe.faults import fault_fields
 from proxy.observe.log import Log
 from proxy.observe.metrics import Metrics
 from proxy.snapshot.prepared import Prepared
 from proxy.supervise.announce import allow_descriptors, announce, find_neighbours
+from proxy.supervise.change import Manager, keep_changing
 from proxy.supervise.crew import Crew
 from proxy.supervise.doors import hand_over
 from proxy.supervise.listen import Listener, close_all, listen_all, shared_with
-from proxy.supervise.notify import Notifier, beat
+from proxy.supervise.notify import beat
 from proxy.supervise.processes import Processes
 from proxy.supervise.share import share
 from proxy.supervise.signals import StopRequest
@@ -32,7 +37,7 @@ class Instance:
         self, prepared: Prepared, generation: int, workers: int, listeners: Sequence[Listener], log: Log
     ) -> None:
         self.crew = Crew(workers, listeners, log)
-        self.own = Metrics(log_dropped=lambda: log.dropped)
+        self.own = Metrics(log_dropped=lambda: log.dropped, last_reload_success=time.time())
         self.draining = False
         self._prepared = prepared
         self._generation = generation
@@ -50,9 +55,10 @@ class Instance:
     async def _gather(self) -> None:
         (await self.crew.count()).fill(self._shown, self.own)
 
-    async def serve(self, notifier: Notifier) -> int:
+    async def serve(self, make_plane: Callable[..., Plane], manager: Manager) -> int:
         """Serve until a signal ends it; return the exit status. Raises OSError where the workers do not start."""
         loop = asyncio.get_running_loop()
+        notifier = manager.notifier
         frame = self._prepared.frame
         stop = StopRequest(loop, self._log.reopen)
         processes = Processes(lambda: [worker.pid for worker in self.crew.there])
@@ -68,7 +74,13 @@ class Instance:
             generation=self._generation, hosts=len(self._prepared.hosts), bundles=len(self._prepared.bundles),
         )  # fmt: skip
         notifier.ready(f"generation {self._generation}, {self._workers} workers")
+        plane = make_plane(data=self.crew)
+        plane.fault = self._fault
+        changing = asyncio.create_task(keep_changing(plane, manager, admin, Report(self._log, self.own), self._log))
         await stop.drain.wait()
+        changing.cancel()
+        plane.close()
+        self._prepared = plane.prepared
         notifier.stopping("draining")
         if shared_with(admin.sockets):
             admin.stop_listening()
@@ -77,6 +89,11 @@ class Instance:
         await admin.close()
         self._log.write("stopped", connections_cut=cut)
         return 0
+
+    def _fault(self, where: str, fault: BaseException) -> None:
+        """Count and log an exception that nobody foresaw."""
+        self.own.internal_errors += 1
+        self._log.write("internal.error", level="error", where=where, **fault_fields(fault))
 
     async def _start(self, stop: StopRequest) -> None:
         try:

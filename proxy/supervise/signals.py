@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import Callable
+from types import FrameType
 
 
 class StopRequest:
@@ -21,3 +22,23 @@ class StopRequest:
         if self.drain.is_set():
             self.cut.set()
         self.drain.set()
+
+
+class HangUps:
+    """SIGHUP asks for a reload: one that comes before anybody can do one is kept for later, and never ends the process.
+
+    Make it first of all.
+    """
+
+    def __init__(self) -> None:
+        self._asked = False
+        signal.signal(signal.SIGHUP, self._note)
+
+    def attach(self, loop: asyncio.AbstractEventLoop, reload: Callable[[], object]) -> None:
+        """Call ``reload`` for each from now on, and for any that came before."""
+        loop.add_signal_handler(signal.SIGHUP, reload)
+        if self._asked:
+            reload()
+
+    def _note(self, _number: int, _frame: FrameType | None) -> None:
+        self._asked = True

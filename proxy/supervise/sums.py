@@ -20,6 +20,9 @@ OPEN: Final = frozenset({"connections_open", "handshakes_in_progress"})
 DESCRIBED: Final = frozenset({"generation", "server_certificates", "anchors", "crls", "_warnings", "_loosened"})
 """What ``Metrics.describe`` sets: it is of a generation, not of a process."""
 
+OWN: Final = frozenset({"last_reload_successful", "last_reload_success"})
+"""How the last reload went: the supervisor's, who makes them."""
+
 LATEST: Final = frozenset({"client_certificates"})
 """Tables of what was seen: one entry for each, whoever saw it."""
 
@@ -152,6 +155,8 @@ class Sums:
         newest = max(present, key=lambda counts: int(counts["generation"]))
         for name in DESCRIBED:
             setattr(metrics, name, newest[name])
+        for name in OWN:
+            setattr(metrics, name, mine[name])
         for name, value in total.items():
             setattr(metrics, name, _as_field(name, value))
 
@@ -175,14 +180,14 @@ def _sum(all_: list[Counts]) -> Counts:
             if name in LATEST:
                 merged = {**total.get(name, {}), **value}
                 total[name] = type(value)(list(merged.items())[-MAX_CLIENT_CERTIFICATES:])
-            elif name not in DESCRIBED:
+            elif name not in DESCRIBED | OWN:
                 total[name] = add(total[name], value) if name in total else value
     return total
 
 
 def _closed(counts: Counts) -> Counts:
     """Return the counters of a worker that is gone: nothing of it is open, and what it saw is shown by others."""
-    kept = {name: value for name, value in counts.items() if name not in OPEN | DESCRIBED | LATEST}
+    kept = {name: value for name, value in counts.items() if name not in OPEN | DESCRIBED | LATEST | OWN}
     upstreams = {name: known._replace(connections_open=0) for name, known in counts.get("upstreams", {}).items()}
     return {**kept, "upstreams": upstreams}
 

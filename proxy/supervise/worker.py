@@ -158,16 +158,19 @@ class Worker:
         loop = asyncio.get_running_loop()
         list(allow_descriptors(snapshot.config.limits))  # the supervisor has warned
         self._metrics.describe(snapshot)
-        self._house = house = House(snapshot, self._log, self._metrics, loop)
+        self._house = house = House(snapshot, self._log, self._metrics, loop, self._assembler.answers)
+        house.control = self
         self._doors = Doors(lambda: Arrival(house), self._close_sockets, loop)
         loop.set_exception_handler(house.loop_fault)
         self._ticking = asyncio.create_task(tick(house))
         leave_to_stay()
 
     async def _settle(self, message: messages.Settle) -> None:
+        if self._house is not None:
+            self._house.settle(message.outcomes)
+            return
         for key, settled in message.outcomes.items():
-            if self._assembler.answers.put(key, settled.outcome) and self._house is not None:
-                self._house.in_force.verdicts.forget(settled.fingerprint)
+            self._assembler.answers.put(key, settled.outcome)
 
     # --- traffic
 

@@ -16,11 +16,12 @@ from proxy.decide.peer.chain import Bundle
 from proxy.decide.peer.gate import Gate
 from proxy.decide.peer.verdicts import Verdicts
 from proxy.decide.request.route import ClientCertificate, Host, HostTable, Route
-from proxy.decide.verdict import Reason, Refused
+from proxy.decide.verdict import Admitted, Reason, Refused, Verdict
 from tests.support.certificates import make_ca
 from tests.support.memory import CONTEXT, LISTENER, MemoryClient
 
 PEER = ("192.0.2.7", 50000)
+ADMITTED = Admitted(None)
 ADMIT_ALL = AdmissionLimits(10, 10, None)
 
 
@@ -70,7 +71,7 @@ class Hall:
     clock: float = 1000.0
     listener: ListenerContext = LISTENER
     handshake_timeout: float = 10.0
-    verdict: Refused | None = None
+    verdict: Verdict = ADMITTED
     told: list[tuple[str, Refused | None]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -87,7 +88,7 @@ class Hall:
         contexts = dict.fromkeys(self.hosts.hosts, CONTEXT)
         return Handshake(self.hosts, contexts, Verdicts(10), Facts(), lambda: 0.0)
 
-    def judge(self, _arrival: Arrival) -> Refused | None:
+    def judge(self, _arrival: Arrival) -> Verdict:
         """Say what the test wants said once the handshake is complete."""
         return self.verdict
 

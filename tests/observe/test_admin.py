@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Awaitable, Callable
+from http import HTTPStatus
 
 import pytest
 import uvloop
@@ -245,3 +246,78 @@ def test_after_closing_nobody_listens() -> None:
             await asyncio.open_connection("127.0.0.1", port)
 
     uvloop.run(main())
+
+
+async def obey() -> tuple[HTTPStatus, dict[str, object]]:
+    """Be a command."""
+    return HTTPStatus.CONFLICT, {"result": "refused"}
+
+
+async def command(admin: Admin, *fields: str, method: str = "POST", host: str = "localhost") -> tuple[int, str]:
+    """Give the command, and return status and body of the answer."""
+    admin.commands["/reload"] = obey
+    lines = [f"{method} /reload HTTP/1.1", f"Host: {host}", *fields, "", ""]
+    status, _, body = await exchange(admin, "\r\n".join(lines).encode())
+    return status, body
+
+
+NAMED = "Originward-Command: reload"
+
+
+@pytest.mark.parametrize(
+    ("fields", "method", "host", "status"),
+    [
+        ((NAMED,), "POST", "localhost", 409),
+        ((NAMED, "Content-Length: 0"), "POST", "127.0.0.1:9901", 409),
+        ((), "POST", "localhost", 403),
+        (("Originward-Command: stop",), "POST", "localhost", 403),
+        ((NAMED, "Origin: http://localhost"), "POST", "localhost", 403),
+        ((NAMED, "Sec-Fetch-Site: same-origin"), "POST", "localhost", 403),
+        ((NAMED,), "POST", "evil.example", 421),
+        ((NAMED,), "GET", "localhost", 405),
+        ((NAMED,), "HEAD", "localhost", 405),
+        ((NAMED, "Access-Control-Request-Method: POST"), "OPTIONS", "localhost", 405),
+    ],
+)
+def test_a_command_is_for_people_on_this_machine(fields: tuple[str, ...], method: str, host: str, status: int) -> None:
+    """Not for pages in their browsers, whatever name leads them here."""
+
+    async def script(admin: Admin) -> None:
+        assert (await command(admin, *fields, method=method, host=host))[0] == status
+
+    serve(script)
+
+
+def test_a_command_answers_how_it_went() -> None:
+    """In JSON, for programs."""
+
+    async def script(admin: Admin) -> None:
+        assert (await command(admin, NAMED))[1] == '{"result": "refused"}'
+
+    serve(script)
+
+
+def test_beyond_loopback_nobody_is_obeyed() -> None:
+    """The admin page asks nobody who they are."""
+
+    async def script(admin: Admin) -> None:
+        status, body = await command(admin, NAMED)
+        assert (status, body) == (403, "commands are taken on a loopback address only\n")
+
+    serve(script, address=Address("0.0.0.0", 0))
+
+
+def test_a_command_may_take_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The deadline is for those who ask, not for what they ask for."""
+    monkeypatch.setattr(module, "CONNECTION_SECONDS", 0.05)
+
+    async def slow() -> tuple[HTTPStatus, dict[str, object]]:
+        await asyncio.sleep(0.2)
+        return HTTPStatus.OK, {"result": "done"}
+
+    async def script(admin: Admin) -> None:
+        admin.commands["/reload"] = slow
+        head = f"POST /reload HTTP/1.1\r\nHost: localhost\r\n{NAMED}\r\n\r\n"
+        assert (await exchange(admin, head.encode()))[2] == '{"result": "done"}'
+
+    serve(script)

@@ -43,10 +43,11 @@ def workers_of(proxy: ProxyProcess) -> dict[str, int]:
 
 
 def is_gone(process: int) -> bool:
-    """Tell whether a process has ended."""
+    """Tell whether a process has ended, with all of its threads: the last one closes its sockets."""
     try:
-        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except FileNotFoundError:
+        state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
+        return state == "Z" and len(list(Path(f"/proc/{process}/task").iterdir())) == 1
+    except (FileNotFoundError, ProcessLookupError):
         return True
 
 
@@ -64,6 +65,19 @@ def metric(proxy: ProxyProcess, name: str) -> float:
     return float(found[1])
 
 
+def accepted(proxy: ProxyProcess, count: int) -> list[str]:
+    """Wait for ``count`` accepted handshakes in the log, and return the workers' prefixes of their connections."""
+    prefixes: list[str] = []
+
+    def last_of_them(line: dict[str, Any]) -> bool:
+        if line["event"] == "handshake.accepted":
+            prefixes.append(line["conn"].split("-")[0])
+        return len(prefixes) == count
+
+    proxy.wait_for(last_of_them)
+    return prefixes
+
+
 def test_all_serve_and_their_counters_are_one_sum(tmp_path: Path) -> None:
     """The kernel deals connections; the metrics do not tell who had them."""
     with crew(tmp_path) as (proxy, _, cdn):
@@ -71,8 +85,7 @@ def test_all_serve_and_their_counters_are_one_sum(tmp_path: Path) -> None:
         edge = cdn.issue(Leaf(subject="edge"))
         clients = [TlsClient(proxy.port, ZONE, edge).handshake() for _ in range(16)]
         assert [client.get("/", ZONE).status for client in clients for _ in range(2)] == [200] * 32
-        prefixes = {line["conn"].split("-")[0] for line in proxy.lines if line["event"] == "handshake.accepted"}
-        assert len(prefixes) == 2
+        assert len(set(accepted(proxy, 16))) == 2
         assert metric(proxy, "originward_connections_open") == 16
         assert metric(proxy, "originward_connections_total") == 16
         assert metric(proxy, f'originward_requests_total{{code_class="2xx",host="{ZONE}",route="/"}}') == 32
@@ -92,7 +105,7 @@ def test_a_worker_that_is_killed_takes_its_own_connections_and_no_others(tmp_pat
         assert {client.get("/", ZONE).status for client in clients} == {200}
         before = metric(proxy, "originward_connections_total")
         victim = workers_of(proxy)["originward-1"]
-        held = [line["conn"].split("-")[0] for line in proxy.lines if line["event"] == "handshake.accepted"]
+        held = accepted(proxy, 12)
         os.kill(victim, signal.SIGKILL)
         died = proxy.wait_for(lambda line: line["event"] == "worker.died")
         assert (died["worker"], died["pid"]) == (1, victim)
@@ -144,6 +157,7 @@ def test_no_worker_outlives_its_supervisor(tmp_path: Path) -> None:
     with crew(tmp_path) as (proxy, _, _cdn):
         workers = workers_of(proxy).values()
         proxy.process.kill()
+        proxy.process.wait()
         await_gone(*workers)
         with pytest.raises(ConnectionRefusedError):
             TlsClient(proxy.port, ZONE)

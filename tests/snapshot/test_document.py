@@ -72,7 +72,7 @@ BAD = {
     "two documents": ("a: 1\n---\nb: 1\n", ["o.yaml:2: a second document starts here; one file is one configuration"]),
     "control": ('a: "x\\ny"\n', ["o.yaml:1: a: a value is one line of text without control characters"]),
     "NUL": ('a: ["\\0"]\n', ["o.yaml:1: a[0]: a value is one line of text without control characters"]),
-    "surrogate": ('a: "\\uD800"\n', ["o.yaml:1: a: a value is one line of text without control characters"]),
+    "surrogate": ('a: "\\uD800"\n', ["o.yaml:1: not YAML: while parsing a quoted scalar, found invalid"]),
     "control in key": ('"a\\tb": 1\n', ["o.yaml:1: a key is one line of text without control characters"]),
     "raw control": ("a: 1\nb: \x07\n", ["o.yaml:2: the character '\\x07' has no place in YAML"]),
     "code point": ('a: 1\nb: "\\UFFFFFFFF"\n', ["o.yaml:2: not YAML: "]),

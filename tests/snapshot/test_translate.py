@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from functools import reduce
 from pathlib import Path
 
 import pytest
@@ -89,10 +90,9 @@ def test_the_smallest_configuration_has_the_defaults_that_are_documented() -> No
         ("limits: {idle_timeout: 2m}\n", ("limits", "idle_timeout"), 120.0),
     ],
 )
-def test_a_setting_is_parsed_to_its_type(added: str, path: tuple[str, str], value: object) -> None:
+def test_a_setting_is_parsed_to_its_type(added: str, path: tuple[str, ...], value: object) -> None:
     """``off`` is a word here, not YAML 1.1's False."""
-    section = getattr(read(GOOD + added), path[0])
-    assert getattr(section, path[1]) == value
+    assert reduce(getattr, path, read(GOOD + added)) == value
 
 
 def edit(old: str, new: str) -> str:
@@ -103,7 +103,7 @@ def edit(old: str, new: str) -> str:
 
 ROUTE = "        trust: cdn\n        upstream: app\n"
 NONE = "client_certificate: none\n        upstream: app\n"
-KNOWN = "known here: listen, workers, trust, upstreams, hosts, admin, log, cache, limits"
+KNOWN = "known here: listen, workers, trust, upstreams, hosts, admin, log, cache, reload, limits"
 
 BAD = {
     "unknown key": (GOOD + "revocation: {}\n", [f"14: revocation: unknown key; {KNOWN}"]),

@@ -174,8 +174,8 @@ def test_somebody_serves_the_sockets_of_a_worker_that_is_gone(
 
     async def act(stage: Stage) -> None:
         for died in (1, 2):
-            victim = next(worker for worker in stage.crew.there if worker.number == 1)
             await stage.until(lambda: stage.crew.serving == 2)
+            victim = next(worker for worker in stage.crew.there if worker.number == 1)
             os.kill(victim.pid, signal.SIGKILL)
             await stage.until(lambda count=died: stage.log.read_text().count('"worker.died"') == count)
         assert stage.crew.serving == 1

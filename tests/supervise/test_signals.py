@@ -8,7 +8,7 @@ import signal
 
 import pytest
 
-from proxy.supervise.signals import StopRequest
+from proxy.supervise.signals import HangUps, StopRequest
 
 PATIENCE = 5.0
 
@@ -57,3 +57,28 @@ def test_what_a_signal_asks_for(
 ) -> None:
     """Ctrl-C and the service manager are treated alike."""
     assert _after(*numbers) == (drain, cut, reopened)
+
+
+def test_a_hang_up_before_anybody_can_reload_is_kept() -> None:
+    """It does not end the process, as it would by default; later ones are heard at once."""
+    before = signal.getsignal(signal.SIGHUP)
+    heard: list[None] = []
+
+    async def run(hangups: HangUps) -> None:
+        loop = asyncio.get_running_loop()
+        hangups.attach(loop, lambda: heard.append(None))
+        assert len(heard) == 1
+        os.kill(os.getpid(), signal.SIGHUP)
+        delivered = loop.create_future()
+        loop.call_soon(loop.call_soon, delivered.set_result, None)
+        await asyncio.wait_for(delivered, PATIENCE)
+        loop.remove_signal_handler(signal.SIGHUP)
+
+    try:
+        hangups = HangUps()
+        os.kill(os.getpid(), signal.SIGHUP)
+        os.kill(os.getpid(), signal.SIGHUP)
+        asyncio.run(run(hangups))
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert len(heard) == 2

@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from proxy.decide.verdict import Reason
 from proxy.observe.exposition import Exposition
 from proxy.observe.metrics import Metrics
-from proxy.supervise.sums import DESCRIBED, LATEST, OPEN, ROUTES_PER_PART, Sums, join, parts
+from proxy.supervise.sums import DESCRIBED, LATEST, OPEN, OWN, ROUTES_PER_PART, Sums, join, parts
 
 PASSING = ("originward_connections_open", "originward_handshakes_in_progress", "originward_upstream_connections_open")
 """What is open now, as it is exposed."""
@@ -73,6 +73,13 @@ def of(*workers: int) -> Sums:
 def test_two_workers_are_one_that_did_the_work_of_both() -> None:
     """Counters, gauges and histograms, for every label."""
     assert shown(of(3, 4)) == pytest.approx(shown(of(7)))
+
+
+def test_how_the_last_reload_went_is_said_by_who_made_it() -> None:
+    """It is no sum, and no worker knows."""
+    sums, total = of(1, 2), Metrics()
+    sums.fill(total, Metrics(last_reload_successful=False, last_reload_success=5.0))
+    assert (total.last_reload_successful, total.last_reload_success) == (False, 5.0)
 
 
 def test_what_a_worker_counted_stays_when_it_is_gone() -> None:
@@ -144,6 +151,6 @@ def test_every_field_can_be_sent_and_added() -> None:
     total = Metrics()
     of(1, 2).fill(total, Metrics())
     known = {field.name for field in fields(Metrics)}
-    assert known >= DESCRIBED | LATEST | OPEN
+    assert known >= DESCRIBED | LATEST | OPEN | OWN
     for field in fields(Metrics):
         assert type(getattr(total, field.name)) is type(getattr(worked(1), field.name)), field.name

@@ -60,7 +60,7 @@ class Living:
         log, metrics = open_log(self._log), Metrics()
         snapshot = self.load()
         metrics.describe(snapshot)
-        self.house = House(snapshot, log, metrics, self.loop)
+        self.house = House(snapshot, log, metrics, self.loop, self.assembler.answers)
         self.loop.set_exception_handler(self.house.loop_fault)
         server = await self.loop.create_server(lambda: Arrival(self.house), "127.0.0.1", 0, backlog=1024)
         ticking = asyncio.create_task(self._tick())

@@ -20,7 +20,7 @@ class Tenancy:
     """What lets a connection stay: the host that its server name leads to, and the verdict there."""
 
     host: Host
-    verdict: Admitted
+    verdict: Admitted | Pending
 
 
 def admit_again(
@@ -28,7 +28,8 @@ def admit_again(
 ) -> Tenancy | Refused:
     """Judge an open connection at Unix time ``now`` as its handshake would be judged, from what it showed then.
 
-    Where no route of the host looks at certificates any more, nobody is refused for one.
+    A verdict may be pending: whoever asks is to wait. Where no route of the host looks at certificates any more, nobody
+    is refused for one.
     """
     host = hosts.find(sni)
     if host is None:
@@ -38,8 +39,6 @@ def admit_again(
         detail = f"{host.name} asks for a client certificate, and none was shown"
         return Refused(Reason.NO_CERTIFICATE, detail) if host.requires else Tenancy(host, _ANONYMOUS)
     verdict = verdicts.judge_any(peer, host.gates, now) if host.gates else _ANONYMOUS
-    if isinstance(verdict, Pending):
-        verdict = verdict.refuse()
     return verdict if isinstance(verdict, Refused) else Tenancy(host, verdict)
 
 

@@ -28,4 +28,4 @@ def test_one_identity_of_many_is_revoked(tmp_path: Path) -> None:
             assert client.closed
         assert not any(readable(client.socket, 0) for row in clients for client in row)
         assert all(row[0].get("/", ZONE).status == 200 for row in clients)
-        assert len(made.house.lines("connection.withdrawn")) == EACH
+        made.house.wait(lambda: len(made.house.lines("connection.withdrawn")) == EACH)

@@ -1,0 +1,47 @@
+"""Change: who may ask a running instance to reload, and who is told what came of it."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from http import HTTPStatus
+
+from proxy.control.plane import Outcome, Plane
+from proxy.control.report import WATCH, Report, fields_of
+from proxy.control.watch import Watch
+from proxy.observe.admin import Admin
+from proxy.observe.log import Log
+from proxy.supervise.notify import Notifier
+from proxy.supervise.signals import HangUps
+
+
+@dataclass(frozen=True, slots=True)
+class Manager:
+    """What the service manager, or a person in its place, is heard and answered by."""
+
+    notifier: Notifier
+    hangups: HangUps
+
+
+async def keep_changing(plane: Plane, manager: Manager, admin: Admin, report: Report, log: Log) -> None:
+    """Reload whenever told to: by a signal, on the admin address, or by a change of the files."""
+    watch = Watch(
+        lambda: plane.watched,
+        lambda: plane.prepared.frame.reload.watch,
+        lambda: asyncio.shield(plane.request(WATCH)),
+        lambda detail: log.write("warning", level="warning", detail=detail),
+    )
+
+    def ended(outcome: Outcome) -> None:
+        report(outcome)
+        manager.notifier.ready(f"generation {outcome.generation}")
+        watch.nudge()
+
+    async def command() -> tuple[HTTPStatus, dict[str, object]]:
+        outcome = await asyncio.shield(plane.request("command"))
+        return HTTPStatus.CONFLICT if outcome.problems else HTTPStatus.OK, fields_of(outcome)
+
+    plane.begins, plane.ended = manager.notifier.reloading, ended
+    admin.commands["/reload"] = command
+    manager.hangups.attach(asyncio.get_running_loop(), lambda: plane.request("signal"))
+    await watch.run()

@@ -27,7 +27,7 @@ from proxy.observe.escape import Escaped, escaped
 from proxy.observe.expiry import DAY, ExpiryWatch
 from proxy.observe.faults import fault_fields
 from proxy.observe.fields import certificate_fields, revocation_fields
-from proxy.observe.log import Log
+from proxy.observe.log import Log, members
 from proxy.observe.metrics import Metrics
 from proxy.snapshot.model import Snapshot
 from proxy.snapshot.tls import listener_context
@@ -77,6 +77,7 @@ class House:
         self._retired: set[Pool] = set()
         self._expiry = ExpiryWatch()
         self._shown: dict[tuple[str, int], Escaped] = {}
+        self._accepted: dict[tuple[object, ...], bytes] = {}
         self._numbers = count(1)
         self._prefix = secrets.token_hex(5)
         self._gone = asyncio.Event()
@@ -263,20 +264,13 @@ class House:
         self.metrics.handshake_accepted(host, monotonic() - arrival.started)
         self._watch_expiry(handshake.leaf, host)
         if self.in_force.log_handshakes == "all":
-            session = arrival.session
-            self.log.write(
+            self.log.write_known(
                 "handshake.accepted",
+                self._known(arrival, host),
                 conn=connection.name,
                 peer=peer_text(arrival.address),
-                sni=handshake.shown_sni,
-                host=host,
-                tls=session.version,
-                cipher=session.cipher,
-                group=session.group,
-                generation=self.in_force.snapshot.generation,
                 ms=self._ms(arrival),
                 waited_ms=arrival.waited_ms(),
-                certificate=self._certificate(handshake.leaf),
                 revocation=revocation_fields(verdict.revocation, self.wall),
             )
         connection.begin(arrival.early)
@@ -296,11 +290,31 @@ class House:
     def _ms(self, arrival: Arrival) -> float:
         return round((monotonic() - arrival.started) * 1000, 2)
 
+    def _known(self, arrival: Arrival, host: str) -> bytes:
+        """Return what the lines of one client's handshakes have in common, encoded once a day for each."""
+        session, handshake = arrival.session, arrival.handshake
+        leaf, sni = handshake.leaf, handshake.shown_sni
+        agreed = (session.version, session.cipher, session.group, self.in_force.snapshot.generation)
+        key = (sni, host, agreed, None if leaf is None else (leaf.fingerprint, self._days(leaf)))
+        known = self._accepted.get(key)
+        if known is None:
+            if len(self._accepted) >= MAX_SHOWN:
+                del self._accepted[next(iter(self._accepted))]
+            tls, cipher, group, generation = agreed
+            known = self._accepted[key] = members(
+                sni=sni, host=host, tls=tls, cipher=cipher, group=group, generation=generation,
+                certificate=self._certificate(leaf),
+            )  # fmt: skip
+        return known
+
+    def _days(self, leaf: Certificate) -> int:
+        return floor((leaf.not_after - self.wall) / DAY)
+
     def _certificate(self, leaf: Certificate | None) -> dict[str, object] | None:
         """Return what the log shows of a certificate, made once a day for each."""
         if leaf is None:
             return None
-        key = (leaf.fingerprint, floor((leaf.not_after - self.wall) / DAY))
+        key = (leaf.fingerprint, self._days(leaf))
         shown = self._shown.get(key)
         if shown is None:
             if len(self._shown) >= MAX_SHOWN:

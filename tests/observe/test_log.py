@@ -12,7 +12,7 @@ import pytest
 
 from proxy.decide.verdict import Reason
 from proxy.observe.fold import WINDOW
-from proxy.observe.log import DROP_REPORT_ROOM, Log, open_log
+from proxy.observe.log import DROP_REPORT_ROOM, Log, members, open_log
 from proxy.observe.sink import Sink, open_append
 
 NOON = 1_900_000_000.25
@@ -48,6 +48,17 @@ def test_a_line_starts_with_time_level_and_event(bench: Bench) -> None:
         f'{{"time":"{NOON_TEXT}","level":"info","event":"handshake.accepted",'
         '"conn":7,"reason":"expired","certificate":{"serial":"0A"}}\n'
     )
+
+
+def test_a_line_of_known_members_says_what_any_line_says(bench: Bench) -> None:
+    """The same octets, but for the order; hostile text is made harmless in either part."""
+    few = {"conn": "a\u202eb", "waited_ms": None, "ms": 1.5}
+    many = {"sni": 'x"}\n', "absent": None, "certificate": {"san": ["a", "b"]}}
+    bench.log.write("handshake.accepted", **few, **many)
+    bench.log.write_known("handshake.accepted", members(**many), **few)
+    first, second = bench.lines()
+    assert first == second
+    assert second["conn"] == "a\\u202eb"
 
 
 @pytest.mark.parametrize("level", ["debug", "info", "warning", "error", "critical"])

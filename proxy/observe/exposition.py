@@ -5,7 +5,6 @@ from __future__ import annotations
 import platform
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import copy
-from itertools import accumulate
 from typing import Final
 
 from cryptography.hazmat.backends.openssl import backend
@@ -21,9 +20,10 @@ from prometheus_client.registry import Collector as PrometheusCollector
 
 from proxy import __version__
 from proxy.decide.verdict import Reason
-from proxy.observe.counters import Histogram, RouteMetrics
+from proxy.observe.counters import RouteMetrics
 from proxy.observe.escape import text
 from proxy.observe.metrics import Expiry, Metrics
+from proxy.observe.ocsp_families import add_histogram, ocsp_families
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 """The one format that every scraper reads."""
@@ -60,6 +60,7 @@ class Collector(PrometheusCollector):
         yield from self._configuration()
         yield from self._certificates()
         yield from self._crls()
+        yield from ocsp_families(self._metrics.ocsp)
         yield _counter("originward_log_dropped", "Log lines that found no room.", self._metrics.log_dropped())
 
     def _connections(self) -> Iterator[Metric]:
@@ -83,7 +84,7 @@ class Collector(PrometheusCollector):
         yield family
         yield _by_reason("originward_handshakes_refused", "Refused handshakes.", metrics.handshakes_refused)
         seconds = HistogramMetricFamily("originward_handshake_seconds", "Duration of accepted handshakes.")
-        _add_histogram(seconds, (), metrics.handshake_seconds)
+        add_histogram(seconds, (), metrics.handshake_seconds)
         yield seconds
 
     def _requests(self) -> Iterator[Metric]:
@@ -96,7 +97,7 @@ class Collector(PrometheusCollector):
         yield count
         seconds = HistogramMetricFamily("originward_request_seconds", "Duration of requests.", labels=_HOST_ROUTE)
         for labels, route in routes.items():
-            _add_histogram(seconds, labels, route.seconds)
+            add_histogram(seconds, labels, route.seconds)
         yield seconds
         yield _by_route("originward_request_bytes", "Octets of request bodies.", routes, "bytes_in")
         yield _by_route("originward_response_bytes", "Octets of response bodies.", routes, "bytes_out")
@@ -221,8 +222,3 @@ def _ends(name: str, what: str, labels: Sequence[str], ends: Iterable[Expiry]) -
         # Subjects are hostile text; one lone surrogate would fail the whole page.
         family.add_metric(tuple(map(text, end.labels)), end.not_after)
     return family
-
-
-def _add_histogram(family: HistogramMetricFamily, labels: Sequence[str], histogram: Histogram) -> None:
-    bounds = (*(str(bound) for bound in histogram.bounds), "+Inf")
-    family.add_metric(labels, list(zip(bounds, accumulate(histogram.counts), strict=True)), histogram.sum)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 from proxy.decide.facts import Certificate
 from proxy.decide.verdict import Reason
 from proxy.observe.counters import Histogram, RouteMetrics, UpstreamMetrics
+from proxy.observe.ocsp import OcspMetrics
 
 if TYPE_CHECKING:
     from proxy.snapshot.model import Snapshot
@@ -74,6 +75,7 @@ class Metrics:
     server_certificates: tuple[Expiry, ...] = ()
     anchors: tuple[Expiry, ...] = ()
     crls: tuple[CrlGauges, ...] = ()
+    ocsp: OcspMetrics = field(default_factory=OcspMetrics)
     client_certificates: OrderedDict[str, Expiry] = field(default_factory=OrderedDict)
     _warnings: tuple[str, ...] = ()
     _loosened: set[str] = field(default_factory=set)

@@ -14,6 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from proxy.decide.verdict import Reason
 from proxy.observe.exposition import Exposition
 from proxy.observe.metrics import Metrics
+from proxy.observe.ocsp import ResponderMetrics
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "operations.md").read_text()
@@ -28,6 +29,7 @@ def exposed() -> Iterator[tuple[str, set[str]]]:
     metrics.route("host", "/")
     metrics.upstream("app")
     metrics.handshake_accepted("host", 0.1)
+    metrics.ocsp.responders["ocsp.example:80"] = ResponderMetrics({"good": 1})
     page = b"".join(Exposition(metrics).parts()).decode()
     for family in text_string_to_metric_families(page):
         name = f"{family.name}_total" if family.type == "counter" else family.name

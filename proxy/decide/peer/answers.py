@@ -166,14 +166,14 @@ class Answers:
 def _after(before: Known, outcome: Outcome) -> Known:
     match outcome:
         case Answer():
-            return replace(before, failure=_replayed(outcome)) if _is_replay(outcome, before.answer) else Known(outcome)
+            return replace(before, failure=_replayed(outcome)) if is_replay(outcome, before.answer) else Known(outcome)
         case Failure():
             return replace(before, failure=outcome)
         case None:
             return _NOTHING if before.failure is not None else before
 
 
-def _is_replay(answer: Answer, known: Answer | None) -> bool:
+def is_replay(answer: Answer, known: Answer | None) -> bool:
     """Tell whether ``answer`` is older than what is known. Of two of the same time, a revocation is believed."""
     if known is None:
         return False

@@ -15,7 +15,10 @@ from typing import Final
 import uvloop
 
 from proxy.accept.arrival import Arrival
+from proxy.control.inquiry import Inquiry
 from proxy.control.local import Local
+from proxy.control.ocsp_fetch import open_ocsp
+from proxy.control.ocsp_report import Report as OcspReport
 from proxy.control.offload import Offload
 from proxy.control.plane import Plane
 from proxy.control.report import Report
@@ -119,6 +122,9 @@ async def _serve(
     metrics = Metrics(log_dropped=lambda: log.dropped, last_reload_success=time.time())
     metrics.describe(snapshot)
     house = House(snapshot, log, metrics, loop, assembler.answers)
+    reports = OcspReport(log, metrics.ocsp)
+    responders = open_ocsp(prepared.roots, prepared.cache, assembler.answers, house.settle, reports)
+    house.control = Inquiry(responders.ask, lambda _needs: None)
     loop.set_exception_handler(house.loop_fault)
     stop = StopRequest(loop, log.reopen)
     admin = Admin(metrics, lambda: "draining" if house.draining else None)
@@ -129,6 +135,7 @@ async def _serve(
         try:
             await doors.open(listener.sockets)
         except OSError as fault:
+            await responders.close()
             raise listen_error(listener.address, fault) from fault
     ticking = asyncio.create_task(tick(house))
     beating = asyncio.create_task(beat(manager.notifier))
@@ -154,6 +161,7 @@ async def _serve(
     cut = await drain(house, limit, stop.cut, doors.closed)
     ticking.cancel()
     beating.cancel()
+    await responders.close()
     await house.close()
     await admin.close()
     log.write("stopped", connections_cut=cut)

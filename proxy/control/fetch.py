@@ -18,6 +18,7 @@ from urllib.parse import urljoin
 from weakref import WeakValueDictionary
 
 import aiohttp
+import certifi
 from multidict import CIMultiDictProxy
 from yarl import URL
 
@@ -115,7 +116,7 @@ def tls_context(roots: str) -> ssl.SSLContext:
     """Make the context that https servers are held against: the PEM text of ``roots``, and never the system's."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.load_verify_locations(cadata=roots)
+    context.load_verify_locations(cadata=roots or certifi.contents())
     return context
 
 

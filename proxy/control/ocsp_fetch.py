@@ -24,6 +24,7 @@ from proxy.decide.peer.answers import Answers, Failure, Fault, Outcome, Unusable
 from proxy.decide.peer.needs import OcspNeed
 from proxy.decide.peer.ocsp.response import ends_at
 from proxy.decide.text import printable
+from proxy.snapshot.cache import Cache
 
 MAX_OPEN: Final = 5_000
 """Questions that have not ended yet, 2 KB each; beyond it they fail at once."""
@@ -47,23 +48,35 @@ MAX_DETAIL: Final = 512
 """Characters of a failure: up to four addresses, and what was wrong with each."""
 
 
-def ocsp_fetcher(roots: str) -> Fetcher:
-    """Make the fetcher for responders, where no CRL's long way through the net takes a turn from them."""
-    return Fetcher(roots, max_at_once=MAX_IN_FLIGHT + MAX_PROBES, max_per_host=MAX_PER_RESPONDER + 1)
+Settle = Callable[[Mapping[bytes, Settled]], None]
+"""Tells whoever waits how needs ended."""
+
+
+def open_ocsp(
+    roots: str, cache: Cache | None, answers: Answers, settle: Settle, report: Report
+) -> OcspFetch:
+    """Make what asks responders, with a fetcher of its own, where no long CRL takes a turn from a question.
+
+    ``roots`` is the PEM text of the roots of https responders. It has to be closed.
+    """
+    fetcher = Fetcher(roots, max_at_once=MAX_IN_FLIGHT + MAX_PROBES, max_per_host=MAX_PER_RESPONDER + 1)
+    saved = None if cache is None else SavedAnswers(cache)
+    return OcspFetch(fetcher, answers, settle, report, saved=saved)
 
 
 class OcspFetch:
     """Asks responders over ``fetcher``, and passes outcomes to ``settle``, never within ``ask``.
 
     ``answers`` is what is known so far; ``settle`` has to put there what it gets. ``saved`` is None where there is no
-    cache. ``clock`` gives Unix seconds. Make it in the loop that it works in, and close it before the fetcher.
+    cache. ``clock`` gives Unix seconds. Make it in the loop that it works in. Closing it closes ``fetcher``, too.
     """
 
     def __init__(
-        self, fetcher: Fetcher, answers: Answers, settle: Callable[[Mapping[bytes, Settled]], None], report: Report,
+        self, fetcher: Fetcher, answers: Answers, settle: Settle, report: Report,
         *, saved: SavedAnswers | None = None, clock: Callable[[], float] = time.time,
     ) -> None:  # fmt: skip
         self._loop = asyncio.get_running_loop()
+        self._fetcher = fetcher
         self._answers = answers
         self._settle = settle
         self._report = report
@@ -95,6 +108,7 @@ class OcspFetch:
         await asyncio.gather(*tasks, return_exceptions=True)
         if self._saved is not None:
             self._saved.close()
+        await self._fetcher.close()
 
     def _take(self, need: OcspNeed) -> None:
         known, now = self._answers.find(need.key), self._clock()

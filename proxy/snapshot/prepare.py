@@ -84,6 +84,7 @@ def _prepare(
         digest=_digest(material.files),
         inventory=take_inventory(config, bundles, [credential.chain for credential in good]),
         watched=watched,
+        cache=material.cache,
     )
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Self
 
+from proxy.snapshot.cache import Cache
 from proxy.snapshot.config import Config, HostConfig, TrustConfig
 from proxy.snapshot.crls import PreparedRevocation
 from proxy.snapshot.stamps import Watched
@@ -52,6 +53,8 @@ class Prepared:
     digest: str
     inventory: bytes
     watched: Watched
+    cache: Cache | None = None
+    roots: str = ""
 
     def unpack_hosts(self) -> Iterator[PreparedHost]:
         """Yield the hosts in their order."""

@@ -11,6 +11,9 @@ import errno
 import time
 from collections.abc import Callable, Sequence
 
+from proxy.control.inquiry import Inquiry
+from proxy.control.ocsp_fetch import open_ocsp
+from proxy.control.ocsp_report import Report as OcspReport
 from proxy.control.plane import Plane
 from proxy.control.planes import PublishError
 from proxy.control.report import Report
@@ -66,6 +69,9 @@ class Instance:
         if frame.admin.address is not None:
             await admin.start(frame.admin.address)
         await self._start(stop)
+        prepared, reports = self._prepared, OcspReport(self._log, self.own.ocsp)
+        responders = open_ocsp(prepared.roots, prepared.cache, self.crew.answers, self.crew.settle, reports)
+        self.crew.asked = Inquiry(responders.ask, lambda _needs: None).ask  # no worker was heard before
         beating = asyncio.create_task(beat(notifier, lambda: self.crew.serving > 0))
         limits = share(frame, self._workers).limits
         warnings = [*self._prepared.warnings, *allow_descriptors(limits), *find_neighbours(self._listeners)]
@@ -86,6 +92,7 @@ class Instance:
             admin.stop_listening()
         cut = await self._drain(stop)
         beating.cancel()
+        await responders.close()
         await admin.close()
         self._log.write("stopped", connections_cut=cut)
         return 0

@@ -26,6 +26,9 @@ OWN: Final = frozenset({"last_reload_successful", "last_reload_success"})
 LATEST: Final = frozenset({"client_certificates"})
 """Tables of what was seen: one entry for each, whoever saw it."""
 
+APART: Final = frozenset({"routes", "ocsp"})
+"""Routes go by themselves; responders are asked by one process alone, for all."""
+
 ROUTES_PER_PART: Final = 500
 """Routes of one message: about a millisecond."""
 
@@ -53,7 +56,7 @@ class _Upstream(NamedTuple):
 
 def parts(metrics: Metrics) -> Iterator[Counts]:
     """Yield the counters of this process in parts that are quick to make and to send."""
-    plain = {field.name: _plain(getattr(metrics, field.name)) for field in fields(metrics) if field.name != "routes"}
+    plain = {field.name: _plain(getattr(metrics, field.name)) for field in fields(metrics) if field.name not in APART}
     yield {**plain, "log_dropped": metrics.log_dropped()}
     routes = iter(list(metrics.routes.items()))
     while some := {key: _flat(route) for key, route in islice(routes, ROUTES_PER_PART)}:
@@ -157,6 +160,7 @@ class Sums:
             setattr(metrics, name, newest[name])
         for name in OWN:
             setattr(metrics, name, mine[name])
+        metrics.ocsp = own.ocsp
         for name, value in total.items():
             setattr(metrics, name, _as_field(name, value))
 

@@ -12,7 +12,8 @@ from typing import Any, Final, TypeVar
 import trustme
 import uvloop
 
-from proxy.control.ocsp_fetch import OcspFetch, ocsp_fetcher
+from proxy.control.fetch import Fetcher
+from proxy.control.ocsp_fetch import OcspFetch
 from proxy.control.ocsp_report import Report
 from proxy.control.ocsp_saved import SavedAnswers
 from proxy.control.planes import Settled
@@ -75,17 +76,15 @@ def asking(work: Callable[[Asker], Coroutine[Any, Any, T]], folder: Path, cache:
     async def whole() -> T:
         log = open_log(folder / "log")
         asker = Asker(log)
-        fetcher = ocsp_fetcher(ROOTS)
         saved = None if cache is None else SavedAnswers(cache)
         asker.fetch = OcspFetch(
-            fetcher, asker.answers, asker.settle, Report(log, asker.metrics, lambda: asker.now), saved=saved,
+            Fetcher(ROOTS), asker.answers, asker.settle, Report(log, asker.metrics, lambda: asker.now), saved=saved,
             clock=lambda: asker.now,
         )  # fmt: skip
         try:
             return await work(asker)
         finally:
             await asker.fetch.close()
-            await fetcher.close()
             log.close()
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

@@ -60,7 +60,7 @@ def open_ocsp(
     ``roots`` is the PEM text of the roots of https responders. It has to be closed.
     """
     fetcher = Fetcher(roots, max_at_once=MAX_IN_FLIGHT + MAX_PROBES, max_per_host=MAX_PER_RESPONDER + 1)
-    saved = None if cache is None else SavedAnswers(cache)
+    saved = SavedAnswers(cache) if cache is not None and cache.lasting else None
     return OcspFetch(fetcher, answers, settle, report, saved=saved)
 
 

@@ -29,8 +29,9 @@ from proxy.snapshot.cache import Cache
 MAX_OPEN: Final = 5_000
 """Questions that have not ended yet, 2 KB each; beyond it they fail at once."""
 
-RECENT: Final = 1.0
-"""Seconds for which an answer is not asked for again: several processes may need it at the same time."""
+RECENT: Final = 0.5
+"""Seconds for which an answer is not asked for again: several processes may need it at once. A bundle's least refresh
+is twice as long."""
 
 FIRST_RETRY: Final = 5.0
 """Seconds after which a question that failed may be asked again; each further failure doubles them."""

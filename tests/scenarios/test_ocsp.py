@@ -68,8 +68,9 @@ def issued(certificate: Any, key: Any) -> Issued:
 
 @contextmanager
 def scene(
-    folder: Path, cdn: Authority, responder: Responder, mode: str, others: Iterable[Responder] = (), **settings: Any
-) -> Iterator[Scene]:
+    folder: Path, cdn: Authority, responder: Responder, mode: str, others: Iterable[Responder] = (),
+    *, workers: int = 1, **settings: Any,
+) -> Iterator[Scene]:  # fmt: skip
     """Run a proxy that asks the responder."""
     with RawOrigin() as origin:
         cdn.write(folder / "cdn.pem")
@@ -81,7 +82,7 @@ def scene(
         trust = {"cdn": {"anchors": ["cdn.pem"], "revocation": {"check": "leaf", "ocsp": ocsp}}}
         hosts = [{"names": [ZONE], "certificate": TLS, "routes": [required()]}]
         (folder / "cache").mkdir(mode=0o700, exist_ok=True)
-        config = document(origin.port, hosts, trust=trust, cache={"directory": "cache"})
+        config = document(origin.port, hosts, trust=trust, cache={"directory": "cache"}, workers=workers)
         with running(write_config(folder, config)) as proxy:
             yield Scene(proxy, responder, cdn)
 
@@ -235,3 +236,17 @@ def test_a_restart_without_network_knows_what_it_knew(tmp_path: Path, cdn: Autho
             assert made.line("handshake.refused", new)["reason"] == "ocsp-unavailable"
             assert "originward_ocsp_restored_total 2.0" in made.proxy.metrics()
         responder.restart()
+
+
+def test_several_workers_share_what_is_asked(tmp_path: Path, cdn: Authority, responder: Responder) -> None:
+    """A client is asked about once, whichever worker it comes to; all know who is revoked."""
+    with scene(tmp_path, cdn, responder, "hard", workers=2) as made:
+        good, revoked = made.client(), made.client()
+        for _ in range(12):
+            assert made.get(good)[0] == 200
+        responder.does = says(REVOKED)
+        assert made.get(revoked)[0] == 403
+        for _ in range(12):
+            assert made.get(revoked) == (None, "tls alert certificate revoked")
+        assert len(responder.asked) == 2
+        assert 'result="good"} 1.0' in made.proxy.metrics()

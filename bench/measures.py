@@ -6,6 +6,9 @@ its own limit says nothing about the requests per second of the proxy.
 
 from __future__ import annotations
 
+import os
+import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -16,6 +19,8 @@ from bench.load.client import Client, context
 from bench.load.connects import handshakes as connect_many
 from bench.load.heads import Heads
 from bench.load.loops import IN_FLIGHT, Outcome, closed, paced, percentile
+from bench.load.reload import AFTERMATH, Regular, until_served
+from bench.peers import PEERS
 from bench.plan import Load
 from bench.site import BODIES, host_name, route_path
 from bench.stage import Subject
@@ -145,9 +150,33 @@ def idle(subject: Subject, load: Load, effort: Effort) -> Figures:
     return {"kb": (after - before) / count, "rss_mb": alone / MILLI}
 
 
+def reload(subject: Subject, load: Load, effort: Effort) -> Figures:
+    """Time of a reload that adds a host, and what a client that is connected notices of it."""
+    del effort
+    hosts = subject.task.hosts + next(subject.reloads)
+    tls = context(subject.order.keys.client(0), load.tls)
+    subject.order.keys.server(hosts - 1)
+    regular = Regular(lambda: Client(subject.port, host_name(0), tls), _heads(subject, load))
+    thread = threading.Thread(target=regular.run)
+    PEERS[subject.name].configure(replace(subject.order, task=replace(subject.task, hosts=hosts)))
+    before = subject.tree.cpu_with_ended()
+    thread.start()
+    try:
+        os.kill(subject.tree.root, PEERS[subject.name].reload_signal)
+        seconds = until_served(subject.port, host_name(hosts - 1), tls)
+        time.sleep(AFTERMATH)
+    finally:
+        regular.stop()
+        thread.join()
+    if regular.fault is not None:
+        raise regular.fault
+    figures = {"seconds": seconds, "pause_ms": max(regular.waits) * MILLI, "reconnects": float(regular.reconnects)}
+    return {**figures, "cpu_s": subject.tree.cpu_with_ended() - before}
+
+
 MEASURES: Final[dict[str, Callable[[Subject, Load, Effort], Figures]]] = {
     "requests": requests, "handshakes": handshakes, "latency": latency, "steady": steady,
-    "download": download, "upload": upload, "idle": idle,
+    "download": download, "upload": upload, "idle": idle, "reload": reload,
 }  # fmt: skip
 
 

@@ -29,9 +29,11 @@ BULK: Final = 100 * MEGABYTE
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """What a proxy is configured for. ``tickets``: peers keep their session tickets and caches as they come.
+    """What a proxy is configured for.
 
-    ``crl``: the entries of each CRL, of which there are ``crls``, by as many authorities.
+    ``tickets``: peers keep their session tickets and caches as they come. ``crl``: the entries of each CRL, of which
+    there are ``crls``, by as many authorities. ``reloads``: a signal will make it read its configuration again, for
+    which some need another process.
     """
 
     key: str = "ecdsa"
@@ -41,6 +43,7 @@ class Task:
     crl: int = 0
     crls: int = 1
     workers: int = 1
+    reloads: bool = False
 
     @property
     def label(self) -> str:
@@ -179,8 +182,17 @@ WORKERS: Final = tuple(
     for size in (1, 2)
 )  # fmt: skip
 
+_RELOADS: Final = Task(hosts=1_000, reloads=True)
+
+RELOADS: Final = (
+    _row("reload", "reload that adds a host to 1,000, until it is served", "s", "seconds", "reload",
+         {"task": _RELOADS, "peers": BESIDE}),
+    _row("reload-pause", "longest wait of a connected client meanwhile", "ms", "pause_ms", "reload",
+         {"task": _RELOADS, "peers": BESIDE}),
+)  # fmt: skip
+
 ROWS: Final = (*MAIN, *KINDS, *ROUTES, *HOSTS, *IDENTITIES, FIRST_SIGHT, *IDENTITY_REQUESTS, *CRLS, MANY_CRLS,
-               *CONNECTIONS, *WORKERS)  # fmt: skip
+               *CONNECTIONS, *WORKERS, *RELOADS)  # fmt: skip
 BY_NAME: Final = {row.name: row for row in ROWS}
 
 

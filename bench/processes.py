@@ -56,6 +56,10 @@ class Tree:
         """Return the CPU seconds used so far by all threads."""
         return sum(_run_time(pid) for pid in self.pids()) / NANOSECONDS
 
+    def cpu_with_ended(self) -> float:
+        """Return the CPU seconds used so far, those of children that have ended included, in clock ticks."""
+        return sum(_ticks(pid) for pid in self.pids()) / os.sysconf("SC_CLK_TCK")
+
     def memory_kb(self) -> float:
         """Return the proportional set size in KB: pages that processes share count once."""
         return sum(_proportional_kb(pid) for pid in self.pids())
@@ -81,6 +85,14 @@ def _run_time(pid: int) -> int:
         with suppress(FileNotFoundError, ProcessLookupError):
             total += int((task / "schedstat").read_text().split()[0])
     return total
+
+
+def _ticks(pid: int) -> int:
+    """Sum up utime, stime, cutime and cstime (proc(5))."""
+    with suppress(FileNotFoundError, ProcessLookupError):
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return sum(map(int, fields[11:15]))
+    return 0
 
 
 def _proportional_kb(pid: int) -> float:

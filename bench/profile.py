@@ -23,6 +23,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final, Self
 
+from bench.install import install
 from bench.measures import MEASURES, Effort, warm
 from bench.peers import PEERS
 from bench.peers.model import Order
@@ -36,6 +37,9 @@ FREQUENCY: Final = 999
 COUNTED: Final = (2_000, 4_000)
 """Operations of two runs under valgrind; their difference has no start in it."""
 
+SPY_FREQUENCY: Final = 199
+"""The same for py-spy, which stops the process for each sample."""
+
 EFFORT: Final = 4.0
 SHOWN: Final = 45
 """Lines of a profile."""
@@ -46,25 +50,27 @@ def add_command(commands: Any) -> None:
     parser = commands.add_parser("profile", help="show where originward's time goes under a load")
     parser.add_argument("load", choices=("requests", "handshakes"))
     parser.add_argument("--with", dest="tool", choices=tuple(_TOOLS), default="perf", help="(perf)")
+    parser.add_argument("--uncompiled", action="store_true", help="as source, and not as mypyc compiles it")
     parser.add_argument("--identities", type=int, default=1, help="client certificates (1)")
     parser.set_defaults(command=_profile)
 
 
 def _profile(options: argparse.Namespace) -> int:
     load = Load(measure=options.load, identities=options.identities)
-    with tempfile.TemporaryDirectory(prefix="originward-profile-") as name:
-        folder = Path(name)
+    name = UNCOMPILED if options.uncompiled else OWN
+    install([name])
+    with tempfile.TemporaryDirectory(prefix="originward-profile-") as scratch:
+        folder = Path(scratch)
         folder.chmod(0o755)
-        _TOOLS[options.tool](folder, load)
+        _TOOLS[options.tool](folder, name, load)
     return 0
 
 
 class _House:
     """originward on its core, the load on another, the origin there too."""
 
-    def __init__(self, folder: Path) -> None:
-        self._name = UNCOMPILED if PEERS[OWN].missing() else OWN
-        print(f"profiling originward, {'as source' if self._name == UNCOMPILED else 'compiled'}")
+    def __init__(self, folder: Path, name: str) -> None:
+        self._name = name
         self._stack = ExitStack()
         self._cores = Cores.split()
         self._folder = folder
@@ -81,17 +87,18 @@ class _House:
         """Start originward below a wrapper's command."""
         port = free_port()
         folder = Path(tempfile.mkdtemp(dir=self._folder))
-        command = PEERS[self._name].configure(Order(task=Task(), site=self.site, folder=folder, port=port))
+        order = Order(task=Task(), site=self.site, folder=folder, port=port)
+        command = PEERS[self._name].configure(order)
         argv = (*wrapper, command.argv[0], *python, *command.argv[1:])
         wrapped = Command(argv=argv, port=port, environment={**command.environment, **environment})
         self.log = folder / "output.log"
         tree = self._stack.enter_context(running(wrapped, self._cores.proxy, self.log))
-        return Subject(name=OWN, task=Task(), site=self.site, port=port, tree=tree, origin=self._origin)
+        return Subject(name=OWN, task=Task(), site=self.site, port=port, tree=tree, origin=self._origin, order=order)
 
 
-def _perf(folder: Path, load: Load) -> None:
+def _perf(folder: Path, name: str, load: Load) -> None:
     data = folder / "perf.data"
-    with _House(folder) as house:
+    with _House(folder, name) as house:
         subject = house.start()
         record = [_tool("perf", "linux-perf"), "record", "-q", "-e", "cpu-clock", "-F", str(FREQUENCY), "-g",
                   "-o", str(data), "-p", str(subject.tree.root)]  # fmt: skip
@@ -103,11 +110,11 @@ def _perf(folder: Path, load: Load) -> None:
     print(f"{figures['cpu_us']:.1f} µs CPU each, with the sampling's own cost")
 
 
-def _py_spy(folder: Path, load: Load) -> None:
+def _py_spy(folder: Path, name: str, load: Load) -> None:
     found = folder / "py-spy.txt"
-    with _House(folder) as house:
+    with _House(folder, name) as house:
         subject = house.start()
-        spy = [_tool("py-spy", "py-spy, with pip"), "record", "--format", "raw", "--rate", str(FREQUENCY), "--native",
+        spy = [_tool("py-spy", "py-spy, with pip"), "record", "--format", "raw", "--rate", str(SPY_FREQUENCY),
                "--duration", "3600", "-o", str(found), "--pid", str(subject.tree.root)]  # fmt: skip
         _under(spy, subject, load)
     own: dict[str, int] = {}
@@ -132,12 +139,12 @@ def _under(tool: Sequence[str], subject: Subject, load: Load) -> dict[str, float
     return figures
 
 
-def _counters(folder: Path, load: Load) -> None:
+def _counters(folder: Path, name: str, load: Load) -> None:
     if _has_counters():
-        print(f"{_by_perf(folder, load):,.0f} instructions each (perf stat, user and kernel)")
+        print(f"{_by_perf(folder, name, load):,.0f} instructions each (perf stat, user and kernel)")
     else:
         print("no hardware counters here (perf stat: not supported); counting with valgrind")
-        print(f"{_by_valgrind(folder, load):,.0f} instructions each (valgrind, user only)")
+        print(f"{_by_valgrind(folder, name, load):,.0f} instructions each (valgrind, user only)")
 
 
 def _has_counters() -> bool:
@@ -147,8 +154,8 @@ def _has_counters() -> bool:
     return run.returncode == 0 and "<not" not in run.stderr
 
 
-def _by_perf(folder: Path, load: Load) -> float:
-    with _House(folder) as house:
+def _by_perf(folder: Path, name: str, load: Load) -> float:
+    with _House(folder, name) as house:
         subject = house.start()
         warm(subject, Effort())
         count = COUNTED[1]
@@ -160,15 +167,15 @@ def _by_perf(folder: Path, load: Load) -> float:
     return int(said.split(",")[0]) / count
 
 
-def _by_valgrind(folder: Path, load: Load) -> float:
-    counts = [_instructions(folder / str(number), load, number) for number in COUNTED]
+def _by_valgrind(folder: Path, name: str, load: Load) -> float:
+    counts = [_instructions(folder / str(number), name, load, number) for number in COUNTED]
     return (counts[1] - counts[0]) / (COUNTED[1] - COUNTED[0])
 
 
-def _instructions(folder: Path, load: Load, operations: int) -> int:
+def _instructions(folder: Path, name: str, load: Load, operations: int) -> int:
     """Run under cachegrind from start to end; its summary counts instructions ("I   refs")."""
     wrapper = [_tool("valgrind", "valgrind"), "--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file=/dev/null"]
-    with _House(folder) as house:
+    with _House(folder, name) as house:
         subject = house.start(*wrapper, UV_USE_IO_URING="0", PYTHONHASHSEED="0")
         _operations(subject, load, operations)
         log = house.log
@@ -193,4 +200,4 @@ def _tool(name: str, package: str) -> str:
     return found
 
 
-_TOOLS: Final[dict[str, Callable[[Path, Load], None]]] = {"perf": _perf, "py-spy": _py_spy, "counters": _counters}
+_TOOLS: Final[dict[str, Callable[[Path, str, Load], None]]] = {"perf": _perf, "py-spy": _py_spy, "counters": _counters}

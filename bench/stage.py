@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 
 from bench.peers import PEERS
@@ -25,6 +26,8 @@ class Subject:
     port: int
     tree: Tree
     origin: Tree
+    order: Order
+    reloads: Iterator[int] = field(default_factory=lambda: count(1))
 
 
 @contextmanager
@@ -53,5 +56,7 @@ def stage(task: Task, names: Iterable[str], at: tuple[Site, Tree], cores: Cores,
             order = Order(task=task, site=site, folder=folder, port=free_port())
             command = PEERS[name].configure(order)
             tree = stack.enter_context(running(command, cores.for_workers(task.workers), folder / "output.log"))
-            subjects.append(Subject(name=name, task=task, site=site, port=order.port, tree=tree, origin=origin_tree))
+            subjects.append(
+                Subject(name=name, task=task, site=site, port=order.port, tree=tree, origin=origin_tree, order=order)
+            )
         yield subjects

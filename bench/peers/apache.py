@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 from typing import Final
 
 from bench.peers.model import Order, Version, found, output
@@ -60,6 +61,7 @@ class Apache:
     """Debian's Apache. It has no variable with the certificate's fingerprint: the serial number goes instead."""
 
     package: str | None = "apache2"
+    reload_signal = signal.SIGUSR1
 
     def missing(self) -> bool:
         """Look on the path."""
@@ -76,7 +78,7 @@ class Apache:
 
     def can(self, task: Task) -> bool:
         """Only the plain site is configured here."""
-        return task.hosts == task.routes == task.workers == 1
+        return task.hosts == task.routes == task.workers == 1 and not task.reloads
 
     def configure(self, order: Order) -> Command:
         """Write one file that loads what it needs."""

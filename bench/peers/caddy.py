@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 from typing import Any
 
 from bench.peers.model import Order, Version, found, output
@@ -16,6 +17,7 @@ class Caddy:
     """Debian's Caddy. It has no CRLs."""
 
     package: str | None = "caddy"
+    reload_signal = signal.SIGUSR1
 
     def missing(self) -> bool:
         """Look on the path."""
@@ -30,8 +32,8 @@ class Caddy:
         return Version(output("caddy", "version").split()[0], f"Go {compiler}")
 
     def can(self, task: Task) -> bool:
-        """Everything but CRLs, and hosts with certificates of their own are not configured here."""
-        return not task.crl and task.hosts == 1
+        """Everything but CRLs; further hosts and reloads are not configured here."""
+        return not task.crl and task.hosts == 1 and not task.reloads
 
     def configure(self, order: Order) -> Command:
         """Write the document."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -22,6 +23,7 @@ class Envoy:
     """One thread of Envoy (``--concurrency``); beside it there is a main thread, which is counted."""
 
     package: str | None = None
+    reload_signal = signal.SIGHUP
 
     def missing(self) -> bool:
         """Look into its environment."""
@@ -38,9 +40,8 @@ class Envoy:
         return Version(*_version(output(str(BINARY), "--version")))
 
     def can(self, task: Task) -> bool:
-        """Say yes: it can do all of them."""
-        del task
-        return True
+        """Everything but reloads: it gets its configuration from a server of another protocol."""
+        return not task.reloads
 
     def configure(self, order: Order) -> Command:
         """Write one JSON file: a filter chain for each host, a route entry for each route."""

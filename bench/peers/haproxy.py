@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 from typing import Final
 
 from bench.peers.model import Order, Version, found, output
@@ -38,6 +39,7 @@ class HAProxy:
     """Debian's HAProxy: one process, a thread for each worker."""
 
     package: str | None = "haproxy"
+    reload_signal = signal.SIGUSR2
 
     def missing(self) -> bool:
         """Look on the path."""
@@ -69,7 +71,8 @@ class HAProxy:
             global_tickets="" if task.tickets else "tune.ssl.cachesize 0",
             route=_route(order),
         )  # fmt: skip
-        return Command(argv=("haproxy", "-db", "-f", str(order.write("haproxy.cfg", config))), port=order.port)
+        mode = "-W" if task.reloads else "-db"
+        return Command(argv=("haproxy", mode, "-f", str(order.write("haproxy.cfg", config))), port=order.port)
 
 
 def _folder(order: Order) -> str:

@@ -8,6 +8,7 @@ origin, no log of requests, one process or one thread for each worker.
 from __future__ import annotations
 
 import re
+import signal
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,9 +53,13 @@ class Order:
 
 
 class Peer(Protocol):
-    """A proxy under test. ``package`` is Debian's, None where ``install`` does it."""
+    """A proxy under test. ``package`` is Debian's, None where ``install`` does it.
+
+    ``reload_signal`` goes to its first process.
+    """
 
     package: str | None
+    reload_signal: signal.Signals
 
     def missing(self) -> bool:
         """Tell whether it has to be installed first."""

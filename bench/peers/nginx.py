@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 from pathlib import Path
 from typing import Final
 
@@ -13,7 +14,6 @@ from bench.site import host_name, route_path
 
 _FRAME: Final = """\
 worker_processes {workers}; daemon off; pid {folder}/nginx.pid; error_log {folder}/error.log; {master}
-worker_rlimit_nofile 65536;
 events {{ worker_connections 32768; }}
 http {{
   access_log off; keepalive_requests 1000000000; keepalive_timeout 600; client_max_body_size 0;
@@ -66,6 +66,7 @@ class Nginx:
     """Debian's nginx: one process without a master, more workers with one."""
 
     package: str | None = "nginx"
+    reload_signal = signal.SIGHUP
 
     def missing(self) -> bool:
         """Look on the path."""
@@ -99,7 +100,7 @@ class Nginx:
             tickets="" if task.tickets else "ssl_session_tickets off; ssl_session_cache off;",
             crl=f"ssl_crl {keys.crl(task.crl, task.crls)};" if task.crl else "",
         )  # fmt: skip
-        return start(order.folder, order.port, http, task.workers)
+        return start(order.folder, order.port, http, task.workers, alone=not task.reloads and task.workers == 1)
 
 
 def _listen(task: Task) -> str:
@@ -119,11 +120,11 @@ def _locations(task: Task) -> str:
 
 def origin(folder: Path, www: Path, port: int) -> Command:
     """Return how to start the origin."""
-    return start(folder, port, _ORIGIN.format(port=port, www=www, kilobyte="x" * KILOBYTE), 1)
+    return start(folder, port, _ORIGIN.format(port=port, www=www, kilobyte="x" * KILOBYTE), 1, alone=True)
 
 
-def start(folder: Path, port: int, http: str, workers: int) -> Command:
+def start(folder: Path, port: int, http: str, workers: int, *, alone: bool) -> Command:
     """Write a configuration with these contents of ``http``; return how to start it."""
-    master = "master_process off;" if workers == 1 else "user root;"
+    master = "master_process off;" if alone else "user root;"
     (folder / "nginx.conf").write_text(_FRAME.format(folder=folder, http=http, workers=workers, master=master))
     return Command(argv=("nginx", "-c", str(folder / "nginx.conf"), "-p", str(folder)), port=port)

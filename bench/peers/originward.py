@@ -6,6 +6,7 @@ import hashlib
 import importlib.util
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -34,6 +35,7 @@ class Uncompiled:
     """This tree as it is, with the interpreter that runs the bench."""
 
     package: str | None = None
+    reload_signal = signal.SIGHUP
 
     def tree(self) -> Path:
         """Return the folder with the ``proxy`` that is run."""
@@ -53,8 +55,9 @@ class Uncompiled:
         return Version(f"{__version__} ({commit()})", backend.openssl_version_text().rsplit(" ", 3)[0])
 
     def can(self, task: Task) -> bool:
-        """Several workers need the configuration key for them."""
-        return task.workers == 1 or "workers" in Config.model_fields
+        """Tell whether this tree has what several workers and reloads need."""
+        reloads = importlib.util.find_spec("proxy.control.plane") is not None
+        return (task.workers == 1 or "workers" in Config.model_fields) and (reloads or not task.reloads)
 
     def configure(self, order: Order) -> Command:
         """Write one YAML file."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import socket
+import threading
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -14,7 +15,9 @@ import pytest
 from bench.load.client import AnswerError, Client, context
 from bench.load.heads import Heads
 from bench.load.loops import closed, paced, percentile
+from bench.load.reload import PATIENCE, Regular, until_served
 from bench.measures import MEASURES, Effort, warm
+from bench.peers import PEERS
 from bench.plan import KILOBYTE, MEGABYTE, UNCOMPILED, Load, Task
 from bench.processes import Cores, Tree
 from bench.site import BODIES, HOST, Site
@@ -57,13 +60,42 @@ def subject(
         yield made
 
 
-@pytest.mark.parametrize("measure", sorted(MEASURES))
+@pytest.mark.parametrize("measure", sorted(set(MEASURES) - {"reload"}))
 def test_each_measure_has_figures(measure: str, subject: Subject) -> None:
     """All of them are numbers above zero, but for memory, which may not grow."""
     body = MEGABYTE if measure in {"download", "upload"} else KILOBYTE
     figures = MEASURES[measure](subject, Load(measure=measure, body=body, identities=3, connections=40), BRIEF)
     assert figures
     assert all(value > 0 or name == "kb" for name, value in figures.items())
+
+
+def test_a_regular_client_asks_until_it_is_stopped(subject: Subject) -> None:
+    """It is what a pause is measured by; and a host that is served is seen to be."""
+    tls = context(subject.site.keys(subject.task.key).client(0), "1.3")
+    path = "/" if subject.task.routes == 1 else "/tenants/00000/app/"
+    regular = Regular(lambda: Client(subject.port, HOST, tls), Heads(HOST, [path + "b0"]))
+    thread = threading.Thread(target=regular.run)
+    thread.start()
+    assert until_served(subject.port, HOST, tls) < PATIENCE
+    while len(regular.waits) < 3 and regular.fault is None:
+        thread.join(0.01)
+    regular.stop()
+    thread.join(PATIENCE)
+    assert regular.fault is None
+    assert regular.reconnects == 0
+    assert len(regular.waits) >= 3
+
+
+@pytest.mark.skipif(not PEERS[UNCOMPILED].can(Task(reloads=True)), reason="this tree has no reload yet")
+def test_a_reload_has_figures(origin: RawOrigin, tmp_path: Path) -> None:
+    """The host that was added is served, and the client that was connected stayed so."""
+    at = (Site(tmp_path, origin.port), Tree(os.getpid()))
+    with stage(Task(hosts=2, reloads=True), [UNCOMPILED], at, Cores.split(), "test") as (subject,):
+        for _ in range(2):
+            figures = MEASURES["reload"](subject, Load(measure="reload"), BRIEF)
+            assert 0 < figures["seconds"] < PATIENCE
+            assert figures["pause_ms"] > 0
+            assert figures["reconnects"] == 0
 
 
 @pytest.mark.parametrize("tls", ["1.2", "1.3"])

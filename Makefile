@@ -26,7 +26,7 @@ check: $(VENV)/.ready-to-test  ## lint and types
 bench: $(VENV)/.ready-to-test  ## beside the other proxies, some minutes; installs them where it may, and says how where not
 	$(VENV)/bin/python -m bench run $(BENCH_ARGS)
 
-bench-full: $(VENV)/.ready-to-test  ## every row, an hour or two; stores the results, draws them, writes the README's table
+bench-full: $(VENV)/.ready-to-test  ## every row, most of an hour; stores the results, draws them, writes the README's table
 	$(VENV)/bin/python -m bench run --full $(BENCH_ARGS)
 
 bench-check: $(VENV)/.ready-to-test  ## measures again and fails where a ratio to nginx is worse than the stored one

@@ -61,7 +61,7 @@ def _run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--peers", type=_peers, help=f"these proxies, instead of all: {','.join(PEERS)}")
     parser.add_argument("--rounds", type=int, default=3, help="measurements of each; the median counts (3)")
     parser.add_argument("--scale", type=float, default=1.0, help="share of the load, for a try-out (1)")
-    parser.add_argument("--no-install", action="store_true", help="leave out what is not installed")
+    parser.add_argument("--no-install", action="store_true", help="leave out proxies that are not installed")
 
 
 def _rows(text: str) -> list[Row]:
@@ -81,8 +81,7 @@ def _among(name: str, known: Collection[str]) -> str:
 def _measure(options: argparse.Namespace, journal: Path) -> Results:
     rows = options.only or [row for row in ROWS if options.full or row.quick]
     names = [name for name in everybody(rows) if options.peers is None or name in {OWN, *options.peers}]
-    if not options.no_install:
-        install(names)
+    install([OWN] if options.no_install else names)
     names, missing = present(names)
     if missing:
         print(f"left out, not installed: {', '.join(missing)}")

@@ -105,11 +105,15 @@ def _affordable(subject: Subject, load: Load, count: int, seconds: float) -> int
 
 
 def latency(subject: Subject, load: Load, effort: Effort) -> Figures:
-    """Latencies at a fixed rate, half of what the proxy's CPU for a request allows it on its core."""
+    """Latencies at a fixed rate, half of what the proxy does at most.
+
+    That is what its CPU for a request allows it on a core, or what the closed loop reached where the load was the
+    limit: at a rate that the client cannot keep up with, the client's own queue would be measured.
+    """
     heads = _heads(subject, load)
     with _clients(subject, load, load.connections) as clients:
-        cost = _measured(subject, lambda: closed(clients, heads, effort.count(CALIBRATION)))["cpu_us"]
-        rate = LOAD_SHARE * MICRO / cost
+        most = _measured(subject, lambda: closed(clients, heads, effort.count(CALIBRATION)))
+        rate = LOAD_SHARE * min(MICRO / most["cpu_us"], most["per_second"])
         outcome = paced(clients, heads, rate, LATENCY_SECONDS * effort.scale)
     ranked = sorted(outcome.latencies)
     shares = {"p50_ms": 0.5, "p99_ms": 0.99, "p999_ms": 0.999}

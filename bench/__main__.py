@@ -98,6 +98,9 @@ def _run(options: argparse.Namespace) -> int:
     print(f"\n{table.render(found)}\nwritten to {path}")
     if stored:
         _publish()
+    if found.about["failed"]:
+        print("bench: not everything could be measured:", *found.about["failed"], sep="\n  ", file=sys.stderr)
+        return CANNOT
     return NO if table.missed(found) else 0
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from bench import results
+from bench.load.client import AnswerError
 from bench.measures import MEASURES, Effort, warm
 from bench.peers import PEERS
 from bench.plan import OWN, Row, Task, by_task
@@ -53,7 +54,10 @@ class Plan:
 
 
 def run(plan: Plan, journal_path: Path, say: Say) -> Results:
-    """Measure everything that the journal does not have yet; return all of it."""
+    """Measure everything that the journal does not have yet; return all of it.
+
+    What fails is said, kept in the results, and left out: the other measurements are worth as much without it.
+    """
     about = plan.about()
     journal = Journal.resume(journal_path, about)
     if journal.done:
@@ -61,6 +65,7 @@ def run(plan: Plan, journal_path: Path, say: Say) -> Results:
     _raise_limits()
     cores = Cores.split()
     ours = os.sched_getaffinity(0)
+    failed: list[str] = []
     with tempfile.TemporaryDirectory(prefix="originward-bench-") as name, ExitStack() as stack:
         folder = Path(name)
         folder.chmod(0o755)
@@ -70,8 +75,8 @@ def run(plan: Plan, journal_path: Path, say: Say) -> Results:
         stack.callback(os.sched_setaffinity, 0, ours)
         at = stack.enter_context(origin(folder, cores))
         for turn in range(plan.rounds):
-            _Round(plan, journal, at, cores, turn, say).run()
-    found = Results(date=datetime.now(UTC).isoformat(timespec="seconds"), about=about)
+            _Round(plan, journal, at, cores, turn, say, failed).run()
+    found = Results(date=datetime.now(UTC).isoformat(timespec="seconds"), about={**about, "failed": failed})
     journal.fill(found, (row.name for row in plan.rows))
     return found
 
@@ -90,6 +95,7 @@ class _Round:
     cores: Cores
     turn: int
     say: Say
+    failed: list[str]
 
     def run(self) -> None:
         for task, rows in by_task(self.plan.rows).items():
@@ -117,7 +123,12 @@ class _Round:
 
     def _measure(self, row: Row, subject: Subject) -> None:
         start = time.monotonic()
-        figures = MEASURES[row.load.measure](subject, row.load, self.plan.effort)
+        try:
+            figures = MEASURES[row.load.measure](subject, row.load, self.plan.effort)
+        except (AnswerError, OSError) as fault:
+            self.failed.append(f"round {self.turn + 1}, {row.name}, {subject.name}: {fault!r}")
+            self.say(f"FAILED {self.failed[-1]}")
+            return
         self.journal.add(self.turn, row.name, subject.name, figures)
         self.say(
             f"round {self.turn + 1}  {row.name:22s} {subject.name:10s} {figures[row.figure]:10.2f} {row.unit}"

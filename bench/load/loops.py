@@ -87,7 +87,7 @@ def paced(clients: Sequence[Client], heads: Heads, rate: float, seconds: float) 
     Latency counts from the moment a request was *due*, not from when a connection was free for it, so that a pause of
     the proxy is seen by every request that fell into it (no coordinated omission).
     """
-    count = int(rate * seconds)
+    count = max(int(rate * seconds), IN_FLIGHT)
     latencies = array("d")
     with _quiet(), select.epoll() as poller:
         by_fd = _register(poller, clients)

@@ -17,7 +17,6 @@ from bench.load.heads import Heads
 from bench.load.loops import closed, paced, percentile
 from bench.load.reload import PATIENCE, Regular, until_served
 from bench.measures import MEASURES, Effort, warm
-from bench.peers import PEERS
 from bench.plan import KILOBYTE, MEGABYTE, UNCOMPILED, Load, Task
 from bench.processes import Cores, Tree
 from bench.site import BODIES, HOST, Site
@@ -86,7 +85,6 @@ def test_a_regular_client_asks_until_it_is_stopped(subject: Subject) -> None:
     assert len(regular.waits) >= 3
 
 
-@pytest.mark.skipif(not PEERS[UNCOMPILED].can(Task(reloads=True)), reason="this tree has no reload yet")
 def test_a_reload_has_figures(origin: RawOrigin, tmp_path: Path) -> None:
     """The host that was added is served, and the client that was connected stayed so."""
     at = (Site(tmp_path, origin.port), Tree(os.getpid()))

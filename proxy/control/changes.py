@@ -14,6 +14,7 @@ MAX_SHOWN: Final = 100
 
 FIXED: Final[Mapping[str, Callable[[Config], object]]] = {
     "listen": lambda config: [str(entry.address) for entry in config.listen],
+    "workers": lambda config: config.workers or "auto",
     "admin.address": lambda config: str(config.admin.address),
     "log.target": lambda config: str(config.log.target or "stdout"),
     "cache.directory": lambda config: str(config.cache.directory),

@@ -47,6 +47,9 @@ END_SECONDS: Final = 5.0
 MAX_SETTLED: Final = 100_000
 """Answers that a new worker is told: as many as there may be clients at a time, and then some."""
 
+COUNT_SECONDS: Final = 10.0
+"""Between two looks at the counters without a scrape: what a worker that is killed takes along of them at most."""
+
 LOOK_SECONDS: Final = 1.0
 """Between two looks at who has not been heard."""
 
@@ -239,16 +242,22 @@ class Crew:
 
     async def _watch(self) -> None:
         """Kill who has not been heard for too long, and keep the counters of the others fresh."""
-        last = monotonic()
+        last = counted = monotonic()
         while True:
             await asyncio.sleep(LOOK_SECONDS)
             now = monotonic()
+            if now - counted >= COUNT_SECONDS:
+                counted = now
+                self._background(self._count())
             for worker in self.there:
                 if now - last > 2 * LOOK_SECONDS:
                     worker.heard = now  # it is we who slept, or the machine
                 elif now - worker.heard > HANG_SECONDS:
                     worker.kill(f"it gave no sign of life for {HANG_SECONDS:g} s; ")
             last = now
+
+    async def _count(self) -> None:
+        await self.count()
 
     def _background(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)

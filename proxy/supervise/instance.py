@@ -10,6 +10,7 @@ import asyncio
 import errno
 import time
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from proxy.control.inquiry import Inquiry
 from proxy.control.ocsp_fetch import open_ocsp
@@ -64,6 +65,7 @@ class Instance:
         notifier = manager.notifier
         frame = self._prepared.frame
         stop = StopRequest(loop, self._log.reopen)
+        loop.set_exception_handler(self._loop_fault)
         processes = Processes(lambda: [worker.pid for worker in self.crew.there])
         admin = Admin(self._shown, self.readiness, self._gather, processes)
         if frame.admin.address is not None:
@@ -101,6 +103,10 @@ class Instance:
         """Count and log an exception that nobody foresaw."""
         self.own.internal_errors += 1
         self._log.write("internal.error", level="error", where=where, **fault_fields(fault))
+
+    def _loop_fault(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        message = str(context.get("message", "event loop"))
+        self._fault(message, context.get("exception") or RuntimeError(message))
 
     async def _start(self, stop: StopRequest) -> None:
         try:

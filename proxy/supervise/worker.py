@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import gc
 import os
 import signal
 import socket
@@ -15,18 +16,18 @@ import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from time import monotonic
 from typing import Any, Final, NoReturn
 
 import uvloop
 
 from proxy.accept.arrival import Arrival
 from proxy.control.helper import OTHERS, die_with
+from proxy.control.local import in_slices
 from proxy.house import House
 from proxy.observe.log import Log
 from proxy.observe.metrics import Metrics
 from proxy.observe.sink import Sink
-from proxy.snapshot.assemble import Assembler, Steps
+from proxy.snapshot.assemble import Assembler
 from proxy.snapshot.crl_index import CrlIndexError
 from proxy.snapshot.model import Snapshot
 from proxy.supervise import messages, sums
@@ -38,9 +39,6 @@ from proxy.supervise.turning import leave_to_stay, tick
 
 BEAT_SECONDS: Final = 1.0
 """Between two signs of life. The supervisor's patience is many of them."""
-
-SLICE: Final = 0.003
-"""Seconds of assembling before connections get their turn."""
 
 NAME: Final = "originward-{}"
 """Of the process, as ``top`` and ``ps -o comm`` show it: 15 octets at most."""
@@ -87,8 +85,9 @@ class Worker:
         self._metrics = Metrics(log_dropped=lambda: log.dropped)
         self._house: House | None = None
         self._doors: Doors | None = None
-        # One that the service manager handed over is everybody's.
-        sockets = {number: socket.socket(fileno=number) for numbers in order.doors for number in numbers}
+        # One that the service manager handed over is everybody's: each number is taken once.
+        own = {number for numbers in order.doors for number in numbers}
+        sockets = {number: socket.socket(fileno=number) for number in own}
         self._sockets = [[sockets[number] for number in numbers] for numbers in order.doors]
         self._assembler = Assembler()
         self._staged: dict[int, Snapshot] = {}
@@ -152,11 +151,12 @@ class Worker:
         self._staged.pop(message.generation, None)
 
     def _put_in_force(self, snapshot: Snapshot) -> None:
+        list(allow_descriptors(snapshot.config.limits))  # the supervisor warns, for all of them
         if self._house is not None:
             self._house.publish(snapshot)
+            gc.freeze()
             return
         loop = asyncio.get_running_loop()
-        list(allow_descriptors(snapshot.config.limits))  # the supervisor has warned
         self._metrics.describe(snapshot)
         self._house = house = House(snapshot, self._log, self._metrics, loop, self._assembler.answers)
         house.control = self
@@ -198,34 +198,21 @@ class Worker:
         if house is None or doors is None:
             return 0
         doors.shut(message.linger)
-        counting = loop.create_task(self._count_on())
+        listening = loop.create_task(self._hear_on())
         cut = await drain(house, message.limit, self._cut, doors.closed)
-        counting.cancel()
+        listening.cancel()
         self._ticking.cancel()
         await house.close()
         return cut
 
-    async def _count_on(self) -> None:
-        """Answer for the counters while draining; nothing else matters any more."""
+    async def _hear_on(self) -> None:
+        """Go on with what matters while draining: clients may wait for a verdict, and somebody looks at counters."""
         while True:
             message = await self._todo.get()
-            if isinstance(message, messages.Count):
-                await self._count(message)
+            if isinstance(message, messages.Count | messages.Settle):
+                await self._acts[type(message)](message)
 
 
 def _orphaned() -> None:
     """End at once: without a supervisor nobody would ever replace this process, or tell it of a revocation."""
     os._exit(1)
-
-
-async def in_slices(steps: Steps[Snapshot]) -> Snapshot:
-    """Do all steps, and let connections have their turn in between."""
-    while True:
-        until = monotonic() + SLICE
-        while monotonic() < until:
-            try:
-                next(steps)
-            except StopIteration as done:
-                snapshot: Snapshot = done.value
-                return snapshot
-        await asyncio.sleep(0)

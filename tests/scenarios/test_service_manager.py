@@ -8,17 +8,21 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from proxy.operate.demo.pki import Leaf
 from tests.support.harness import PATIENCE, ProxyProcess, RawOrigin, TlsClient
 from tests.support.manager import manager, start_with
 from tests.support.site import ZONE, small_site
 
 
-def test_a_handed_over_socket_outlives_the_proxy(tmp_path: Path) -> None:
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_handed_over_socket_outlives_the_proxy(workers: int, tmp_path: Path) -> None:
     """Who connects while there is no proxy waits in the queue, and is served by the next one."""
     with RawOrigin() as origin, socket.create_server(("127.0.0.1", 0), backlog=64) as listening:
         port = listening.getsockname()[1]
-        config, cdn = small_site(tmp_path, origin.port, listen=[{"address": f"127.0.0.1:{port}"}])
+        listen = [{"address": f"127.0.0.1:{port}"}]
+        config, cdn = small_site(tmp_path, origin.port, listen=listen, workers=workers)
         edge = cdn.issue(Leaf(subject="edge"))
         first = start_with(config, [listening])
         with TlsClient(port, ZONE, edge).handshake() as client:

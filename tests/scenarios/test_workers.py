@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +14,7 @@ import pytest
 from proxy.operate.demo.pki import Authority, Leaf
 from tests.support.harness import PATIENCE, ProxyProcess, RawOrigin, TlsClient
 from tests.support.load import Load
+from tests.support.processes import accepted, await_gone, children, metric, workers_of
 from tests.support.site import ZONE, small_site
 
 
@@ -29,53 +28,6 @@ def crew(folder: Path, workers: int = 2, **sections: Any) -> Iterator[tuple[Prox
             yield proxy, origin, cdn
         finally:
             proxy.stop()
-
-
-def children(process: int) -> list[int]:
-    """Return the processes that ``process`` has started and that live."""
-    return [int(pid) for pid in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
-
-
-def workers_of(proxy: ProxyProcess) -> dict[str, int]:
-    """Return the instance's workers by the names of their processes."""
-    names = {Path(f"/proc/{pid}/comm").read_text().strip(): pid for pid in children(proxy.process.pid)}
-    return {name: pid for name, pid in names.items() if name.startswith("originward-")}
-
-
-def is_gone(process: int) -> bool:
-    """Tell whether a process has ended, with all of its threads: the last one closes its sockets."""
-    try:
-        state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
-        return state == "Z" and len(list(Path(f"/proc/{process}/task").iterdir())) == 1
-    except (FileNotFoundError, ProcessLookupError):
-        return True
-
-
-def await_gone(*processes: int) -> None:
-    """Wait until processes have ended."""
-    deadline = time.monotonic() + PATIENCE
-    while not all(map(is_gone, processes)):
-        assert time.monotonic() < deadline, f"{processes} live on"
-
-
-def metric(proxy: ProxyProcess, name: str) -> float:
-    """Return the value of a metric, with its labels as they are written."""
-    found = re.search(rf"^{re.escape(name)} (\S+)$", proxy.metrics(), re.MULTILINE)
-    assert found is not None, name
-    return float(found[1])
-
-
-def accepted(proxy: ProxyProcess, count: int) -> list[str]:
-    """Wait for ``count`` accepted handshakes in the log, and return the workers' prefixes of their connections."""
-    prefixes: list[str] = []
-
-    def last_of_them(line: dict[str, Any]) -> bool:
-        if line["event"] == "handshake.accepted":
-            prefixes.append(line["conn"].split("-")[0])
-        return len(prefixes) == count
-
-    proxy.wait_for(last_of_them)
-    return prefixes
 
 
 def test_all_serve_and_their_counters_are_one_sum(tmp_path: Path) -> None:
@@ -153,12 +105,13 @@ def test_under_load_a_killed_worker_refuses_nobody(tmp_path: Path) -> None:
 
 
 def test_no_worker_outlives_its_supervisor(tmp_path: Path) -> None:
-    """However it ends; and the port is free again."""
+    """However it ends, nor does its helper; and the port is free again."""
     with crew(tmp_path) as (proxy, _, _cdn):
-        workers = workers_of(proxy).values()
+        processes = children(proxy.process.pid)
+        assert set(processes) > set(workers_of(proxy).values())
         proxy.process.kill()
         proxy.process.wait()
-        await_gone(*workers)
+        await_gone(*processes)
         with pytest.raises(ConnectionRefusedError):
             TlsClient(proxy.port, ZONE)
 

@@ -17,6 +17,7 @@ import os, sys
 count = int(sys.argv[1])
 for place in range(count):
     os.dup2(int(sys.argv[2 + place]), 3 + place)
+    os.close(int(sys.argv[2 + place]))
 os.environ["LISTEN_PID"] = str(os.getpid())
 os.execv(sys.argv[2 + count], sys.argv[2 + count:])
 """

@@ -9,6 +9,7 @@ import asyncio
 from dataclasses import dataclass
 
 from proxy.decide.peer.chain import Peer
+from proxy.decide.peer.gate import Gate
 from proxy.decide.peer.verdicts import Verdicts
 from proxy.decide.request.admit import permit
 from proxy.decide.request.route import Route
@@ -60,6 +61,7 @@ class InForce:
         same = before is not None and before.snapshot is snapshot
         self.verdicts: Verdicts = before.verdicts if before is not None and same else Verdicts(limits.cached_verdicts)
         self._grants: dict[tuple[bytes, Route], Grant] = {}
+        self._stamps: dict[tuple[bytes, Gate | None, tuple[str, ...]], tuple[Admitted, bytes]] = {}
         self._counters: dict[Route, RouteMetrics] = (
             before._counters  # noqa: SLF001
             if before is not None and same
@@ -85,11 +87,12 @@ class InForce:
 
     def made(self, verdict: Admitted, route: Route, peer: Peer | None) -> Grant:
         """Make ready what the requests of an admitted client take."""
-        key = (b"" if peer is None else peer.key, route)
+        who = b"" if peer is None else peer.key
+        key = (who, route)
         grant = self._grants.get(key)
         if grant is None or grant.permit is not verdict:
             grant = Grant(
-                permit=verdict, route=route, identity=stamp(verdict.identity, route.families),
+                permit=verdict, route=route, identity=self._stamped(verdict, route, who),
                 pool=self.pools[route.upstream], counters=self._counters[route], until=verdict.until,
                 by_certificate=verdict.identity is not None,
             )  # fmt: skip
@@ -97,6 +100,16 @@ class InForce:
                 del self._grants[next(iter(self._grants))]
             self._grants[key] = grant
         return grant
+
+    def _stamped(self, verdict: Admitted, route: Route, who: bytes) -> bytes:
+        """Return the stamped header lines, which the routes of a gate share: thousands of them know the same client."""
+        key = (who, route.gate, route.families)
+        known = self._stamps.get(key)
+        if known is None or known[0] is not verdict:
+            if len(self._stamps) >= self.limits.cached_verdicts:
+                del self._stamps[next(iter(self._stamps))]
+            known = self._stamps[key] = (verdict, stamp(verdict.identity, route.families))
+        return known[1]
 
     def counters(self, route: Route) -> RouteMetrics:
         """Return the counters of a route."""

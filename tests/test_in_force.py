@@ -24,7 +24,13 @@ class Desk:
 
     def __init__(self, folder: Path, **sections: object) -> None:
         config, self.cdn = small_site(
-            folder, 9, required(san_dns=["edge.example"]), optional("/maybe/"), public("/public/"), **sections
+            folder,
+            9,
+            required(san_dns=["edge.example"]),
+            {**required(san_dns=["edge.example"]), "path": "/other/"},
+            optional("/maybe/"),
+            public("/public/"),
+            **sections,
         )
         self.now = _start(self.cdn)
         self.snapshot = load(config, 1, self.now)
@@ -71,6 +77,19 @@ def test_a_grant_is_made_once_for_a_client_and_a_route(desk: Desk) -> None:
     assert first.identity.startswith(b"Client-Cert: :MII")
     assert first.permit.identity is not None
     assert first.permit.identity.leaf is edge.leaf
+
+
+def test_the_routes_of_a_gate_share_what_is_stamped(desk: Desk) -> None:
+    """Thousands of routes that know a client alike cost no more than one."""
+    edge = desk.edge()
+    here, there, maybe = (desk.grant(path, edge) for path in ("/", "/other/", "/maybe/"))
+    assert isinstance(here, Grant)
+    assert isinstance(there, Grant)
+    assert isinstance(maybe, Grant)
+    assert here is not there
+    assert here.identity is there.identity
+    assert maybe.identity is not here.identity
+    assert desk.grant("/other/", desk.edge()) is not there
 
 
 def test_another_client_has_another_grant(desk: Desk) -> None:

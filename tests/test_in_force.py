@@ -151,5 +151,5 @@ def test_the_number_of_grants_is_bounded(desk: Desk) -> None:
 
 def test_every_route_and_upstream_is_counted_from_the_start(desk: Desk) -> None:
     """A dashboard shows zeros, not gaps."""
-    assert set(desk.metrics.routes) == {("origin.test", path) for path in ("/", "/maybe/", "/public/")}
+    assert set(desk.metrics.routes) == {("origin.test", path) for path in ("/", "/other/", "/maybe/", "/public/")}
     assert set(desk.metrics.upstreams) == {"app"}

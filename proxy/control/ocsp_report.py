@@ -10,6 +10,7 @@ from proxy.control.ocsp_responder import Responder, Trouble
 from proxy.decide.peer.answers import Answer, Unusable
 from proxy.decide.peer.needs import OcspNeed
 from proxy.observe.faults import fault_fields
+from proxy.observe.fields import iso_time
 from proxy.observe.log import Log, iso_millis
 from proxy.observe.ocsp import OcspMetrics, ResponderMetrics
 
@@ -49,7 +50,7 @@ class Report:
     def _failed(self, same: Hashable, need: OcspNeed, url: str, fault: Unusable) -> None:
         self._log.refuse(
             "ocsp.failed", same=same, source=url, ocsp_fault=fault.fault.value, detail=fault.detail, bundle=need.bundle,
-            fingerprint=need.fingerprint, depth=need.depth,
+            fingerprint=f"sha256:{need.fingerprint}", depth=need.depth,
         )  # fmt: skip
 
     def up(self, responder: Responder, over: Trouble | None) -> None:
@@ -69,9 +70,9 @@ class Report:
             return
         self._log.write(
             "ocsp.status-changed", level="warning", source=answer.source, bundle=need.bundle,
-            fingerprint=need.fingerprint, depth=need.depth, before=known.status.value, status=answer.status.value,
-            this_update=iso_millis(answer.this_update), revocation_reason=answer.reason,
-            revoked_at=None if answer.revoked_at is None else iso_millis(answer.revoked_at),
+            fingerprint=f"sha256:{need.fingerprint}", depth=need.depth, before=known.status.value,
+            status=answer.status.value, this_update=iso_time(answer.this_update), revocation_reason=answer.reason,
+            revoked_at=None if answer.revoked_at is None else iso_time(answer.revoked_at),
         )  # fmt: skip
 
     def saved(self, *, done: bool) -> None:

@@ -106,7 +106,7 @@ def test_every_failure_has_its_kind_and_its_line(tmp_path: Path, case: str) -> N
     (line,) = lines(tmp_path, ["ocsp.failed"])
     assert (line["ocsp_fault"], line["source"]) == (fault, outcome.source)
     assert line["detail"]
-    assert line["fingerprint"] == LEAF.certificate.fingerprint
+    assert line["fingerprint"] == f"sha256:{LEAF.certificate.fingerprint}"
 
 
 def test_nobody_there_is_unreachable(tmp_path: Path) -> None:
@@ -286,7 +286,7 @@ def test_a_changed_status_is_a_line(tmp_path: Path) -> None:
         asking(work, tmp_path)
         (line,) = lines(tmp_path)
         assert (line["event"], line["before"], line["status"]) == ("ocsp.status-changed", "good", "revoked")
-        assert line["fingerprint"] == LEAF.certificate.fingerprint
+        assert line["fingerprint"] == f"sha256:{LEAF.certificate.fingerprint}"
 
 
 # --- a responder that is down

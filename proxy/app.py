@@ -6,7 +6,7 @@ import asyncio
 import gc
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -15,6 +15,8 @@ from typing import Final
 import uvloop
 
 from proxy.accept.arrival import Arrival
+from proxy.control.crl_refresh import CrlRefresh
+from proxy.control.fetch import Fetcher
 from proxy.control.inquiry import Inquiry
 from proxy.control.local import Local
 from proxy.control.ocsp_fetch import open_ocsp
@@ -34,7 +36,7 @@ from proxy.snapshot.prepare import prepare
 from proxy.snapshot.prepared import Prepared
 from proxy.supervise.activation import take_handed
 from proxy.supervise.announce import allow_descriptors, announce, find_neighbours
-from proxy.supervise.change import Manager, keep_changing
+from proxy.supervise.change import Control, Manager, keep_changing
 from proxy.supervise.cpus import usable_cpus
 from proxy.supervise.doors import Doors, hand_over
 from proxy.supervise.drain import drain
@@ -67,12 +69,10 @@ def run(path: Path) -> int:
             listeners = open_listeners([entry.address for entry in frame.listen], handed, workers)
             try:
                 with _log(frame.log.target, notifier) as log:
-                    plane = partial(Plane, path, prepared, FIRST_GENERATION, places=places, offload=offload)
+                    plane = partial(Plane, path, generation=FIRST_GENERATION, places=places, offload=offload)
                     manager = Manager(notifier, hangups)
-                    if workers > 1:
-                        instance = Instance(prepared, FIRST_GENERATION, workers, listeners, log)
-                        return runner.run(instance.serve(plane, manager))
-                    return runner.run(_serve(prepared, log, plane, manager, listeners))
+                    serve = _serve if workers == 1 else partial(_supervise, workers)
+                    return runner.run(_start(prepared, log, offload, partial(serve, plane, manager, listeners)))
             finally:
                 close_all(listeners)
     finally:
@@ -109,22 +109,36 @@ def _private_cache() -> Iterator[Cache | None]:
         private.close()
 
 
-async def _serve(
-    prepared: Prepared,
-    log: Log,
-    make_plane: Callable[..., Plane],
-    manager: Manager,
-    listeners: Sequence[Listener],
+async def _start(prepared: Prepared, log: Log, offload: Offload, serve: Callable[[Control], Awaitable[int]]) -> int:
+    """Fetch the CRLs that are elsewhere, then ``serve``; return the exit status."""
+    metrics = Metrics(log_dropped=lambda: log.dropped, last_reload_success=time.time())
+    fetcher = Fetcher(prepared.roots)
+    refresh = CrlRefresh(fetcher, offload, log, metrics)
+    try:
+        return await serve(Control(await refresh.complete(prepared, strict=False), log, metrics, refresh))
+    finally:
+        await refresh.close()
+        await fetcher.close()
+
+
+async def _supervise(
+    workers: int, make_plane: Callable[..., Plane], manager: Manager, listeners: Sequence[Listener], control: Control
 ) -> int:
+    return await Instance(control, FIRST_GENERATION, workers, listeners).serve(make_plane, manager)
+
+
+async def _serve(
+    make_plane: Callable[..., Plane], manager: Manager, listeners: Sequence[Listener], control: Control
+) -> int:
+    log, metrics = control.log, control.metrics
     loop = asyncio.get_running_loop()
     assembler = Assembler()
-    snapshot = at_once(assembler.assemble(prepared, FIRST_GENERATION))
-    metrics = Metrics(log_dropped=lambda: log.dropped, last_reload_success=time.time())
+    snapshot = at_once(assembler.assemble(control.prepared, FIRST_GENERATION))
     metrics.describe(snapshot)
     house = House(snapshot, log, metrics, loop, assembler.answers)
-    reports = OcspReport(log, metrics.ocsp)
+    prepared, reports = control.prepared, OcspReport(log, metrics.ocsp)
     responders = open_ocsp(prepared.roots, prepared.cache, assembler.answers, house.settle, reports)
-    house.control = Inquiry(responders.ask, lambda _needs: None)
+    house.control = Inquiry(responders.ask, control.refresh.ask)
     loop.set_exception_handler(house.loop_fault)
     stop = StopRequest(loop, log.reopen)
     admin = Admin(metrics, lambda: "draining" if house.draining else None)
@@ -146,8 +160,9 @@ async def _serve(
         hosts=len(snapshot.hosts.hosts), bundles=len(snapshot.bundles),
     )  # fmt: skip
     manager.notifier.ready(f"generation {snapshot.generation}")
-    plane = make_plane(data=Local(assembler, lambda snapshot: _publish(house, snapshot)))
-    plane.fault = house.fault
+    plane = make_plane(prepared=control.prepared, data=Local(assembler, lambda snapshot: _publish(house, snapshot)))
+    plane.fault, plane.complete = house.fault, control.refresh.complete
+    control.refresh.attach(plane.change, house.settle)
     changing = asyncio.create_task(keep_changing(plane, manager, admin, Report(log, metrics), log))
     await stop.drain.wait()
     changing.cancel()

@@ -66,7 +66,8 @@ class Request:
     """What to ask, and how much may come of it: ``max_octets`` of body, ``seconds`` and ``max_redirects`` in all.
 
     ``allows`` tells whether an address may be asked, the first as each that a redirect leads to. With a ``body`` it is
-    a POST. ``known`` are the validators of the answer that is at hand already.
+    a POST. ``known`` are the validators of the answer that is at hand already. ``into`` takes the answer piece by
+    piece, where it is too large to be held in memory; ``Fetched.body`` is empty then.
     """
 
     url: str
@@ -77,6 +78,7 @@ class Request:
     body: bytes | None = None
     headers: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     known: Validators | None = None
+    into: Callable[[bytes], object] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +115,11 @@ class _FaultError(Exception):
 
 
 def tls_context(roots: str) -> ssl.SSLContext:
-    """Make the context that https servers are held against: the PEM text of ``roots``, and never the system's."""
+    """Make the context that https servers are held against.
+
+    That is the PEM text of ``roots``, or, where it is empty, the well-known ones of the certifi package; never the
+    system's.
+    """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.load_verify_locations(cadata=roots or certifi.contents())
@@ -124,14 +130,16 @@ class Fetcher:
     """Fetches within one loop; ``roots`` is the PEM text of the roots of https servers. Close it at the end."""
 
     def __init__(
-        self, roots: str, *, max_at_once: int = MAX_AT_ONCE, max_per_host: int = MAX_PER_HOST,
+        self, roots: str = "", *, max_at_once: int = MAX_AT_ONCE, max_per_host: int = MAX_PER_HOST,
         connect_seconds: float = CONNECT_SECONDS,
     ) -> None:  # fmt: skip
         self._max_per_host = max_per_host
+        self._tls = tls_context(roots)
+        self._roots = roots
         self._turns = asyncio.Semaphore(max_at_once)
         self._host_turns: WeakValueDictionary[object, asyncio.Semaphore] = WeakValueDictionary()
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(ssl=tls_context(roots), limit=0, keepalive_timeout=KEEP_SECONDS),
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_SECONDS),
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=connect_seconds),
             headers={"User-Agent": f"originward/{__version__}", "Accept-Encoding": "identity"},
@@ -141,6 +149,11 @@ class Fetcher:
             max_line_size=MAX_LINE,
             max_field_size=MAX_LINE,
         )
+
+    def trust(self, roots: str) -> None:
+        """Hold https servers against other roots from now on."""
+        if roots != self._roots:
+            self._tls, self._roots = tls_context(roots), roots
 
     async def close(self) -> None:
         """End all connections."""
@@ -198,7 +211,7 @@ class Fetcher:
         url = URL(request.url, encoded=True)
         try:
             async with self._session.request(
-                method, url, data=request.body, headers=headers, allow_redirects=False
+                method, url, data=request.body, headers=headers, allow_redirects=False, ssl=self._tls
             ) as response:
                 return await _take(request, response)
         except aiohttp.ConnectionTimeoutError as fault:
@@ -254,14 +267,24 @@ async def _body(request: Request, response: aiohttp.ClientResponse) -> bytes:
     if announced is not None and announced > request.max_octets:
         raise _FaultError(Fault.TOO_LARGE, f"{announced} octets announced; at most {request.max_octets} are taken")
     body = bytearray()
+    take = body.extend if request.into is None else request.into
+    size = 0
+    async for chunk in _chunks(response):
+        size += len(chunk)
+        if size > request.max_octets:
+            raise _FaultError(Fault.TOO_LARGE, f"more than {request.max_octets} octets")
+        take(chunk)
+    return bytes(body)
+
+
+async def _chunks(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+    size = 0
     try:
         async for chunk in response.content.iter_chunked(_CHUNK):
-            body += chunk
-            if len(body) > request.max_octets:
-                raise _FaultError(Fault.TOO_LARGE, f"more than {request.max_octets} octets")
+            size += len(chunk)
+            yield chunk
     except (aiohttp.ClientError, OSError) as fault:
-        raise _FaultError(Fault.UNREACHABLE, f"broken off after {len(body)} octets: {_words(fault)}") from fault
-    return bytes(body)
+        raise _FaultError(Fault.UNREACHABLE, f"broken off after {size} octets: {_words(fault)}") from fault
 
 
 def _validators(headers: CIMultiDictProxy[str]) -> Validators:

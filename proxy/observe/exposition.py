@@ -151,6 +151,25 @@ class Collector(PrometheusCollector):
             entries.add_metric(shown, crl.entries)
         yield ends
         yield entries
+        yield from self._crl_fetches()
+
+    def _crl_fetches(self) -> Iterator[Metric]:
+        labels = ("bundle", "source")
+        name = "originward_crl_last_success_seconds"
+        good = GaugeMetricFamily(name, "CRLs elsewhere: the last good attempt as a Unix time.", labels=labels)
+        name = "originward_crl_failures"
+        failures = GaugeMetricFamily(name, "CRLs elsewhere: attempts in a row that failed.", labels=labels)
+        name = "originward_crl_fetches_total"
+        fetches = CounterMetricFamily(name, "CRLs elsewhere: attempts by outcome.", labels=(*labels, "outcome"))
+        for key, fetched in self._metrics.crl_fetches.items():
+            shown = tuple(map(text, key))
+            good.add_metric(shown, fetched.succeeded_at)
+            failures.add_metric(shown, fetched.failures)
+            for outcome, count in fetched.outcomes.items():
+                fetches.add_metric((*shown, outcome), count)
+        yield good
+        yield failures
+        yield fetches
 
 
 class Exposition:

@@ -35,6 +35,10 @@ class Expiry:
     not_after: float
 
 
+FETCH_OUTCOMES: Final = ("updated", "unchanged", "refused", "failed")
+"""How an attempt to fetch a CRL ends."""
+
+
 @dataclass(frozen=True, slots=True)
 class CrlGauges:
     """The CRLs of one bundle, issuer and source: the first nextUpdate in Unix seconds, and all their entries."""
@@ -46,6 +50,18 @@ class CrlGauges:
 
 RELOAD_RESULTS: Final = ("done", "unchanged", "failed", "refused")
 """How a reload can end."""
+
+
+@dataclass(slots=True)
+class CrlFetches:
+    """The attempts at one source of CRLs: by how they ended, how many failed since the last good one, and when it was.
+
+    ``succeeded_at`` is a Unix time in seconds, 0 where there was none.
+    """
+
+    outcomes: dict[str, int] = field(default_factory=lambda: dict.fromkeys(FETCH_OUTCOMES, 0))
+    failures: int = 0
+    succeeded_at: float = 0.0
 
 
 @dataclass(slots=True)
@@ -76,6 +92,7 @@ class Metrics:
     anchors: tuple[Expiry, ...] = ()
     crls: tuple[CrlGauges, ...] = ()
     ocsp: OcspMetrics = field(default_factory=OcspMetrics)
+    crl_fetches: dict[tuple[str, str], CrlFetches] = field(default_factory=dict)
     client_certificates: OrderedDict[str, Expiry] = field(default_factory=OrderedDict)
     _warnings: tuple[str, ...] = ()
     _loosened: set[str] = field(default_factory=set)
@@ -111,6 +128,14 @@ class Metrics:
         if found is None:
             found = self.upstreams[name] = UpstreamMetrics()
         return found
+
+    def crl_source(self, bundle: str, source: str) -> CrlFetches:
+        """Return the counters of an address that a bundle fetches a CRL from."""
+        return self.crl_fetches.setdefault((bundle, source), CrlFetches())
+
+    def forget_crl_source(self, bundle: str, source: str) -> None:
+        """Show an address no more."""
+        self.crl_fetches.pop((bundle, source), None)
 
     def client_certificate(self, cert: Certificate) -> None:
         """Note an accepted client certificate, whose end is then shown."""

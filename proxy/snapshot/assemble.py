@@ -120,7 +120,7 @@ class _Work:
         for der in prepared.anchors:
             self._certificate(der)
             yield
-        for file in prepared.revocation.crls if prepared.revocation is not None else ():
+        for file in prepared.revocation.every if prepared.revocation is not None else ():
             crl = self._last.crls.get(file)
             self.parts.crls[file] = open_file(file) if crl is None else crl
             yield

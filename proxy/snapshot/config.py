@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, PlainValidator, Strict, Valid
 from pydantic_core import InitErrorDetails, PydanticCustomError, ValidationError
 
 from proxy.decide.peer.depth import Check
-from proxy.decide.peer.hosts import Host
+from proxy.decide.peer.hosts import Host, Hosts
 from proxy.decide.peer.needs import Nonce
 from proxy.decide.peer.ocsp.settings import REFRESH, TIMEOUT, Digest, Mode
 from proxy.decide.peer.policy.rule import Rule
@@ -23,6 +23,7 @@ from proxy.decide.request.route import ClientCertificate, OnWithdrawal
 from proxy.decide.request.stamp import DEFAULT_FAMILY, FAMILIES
 from proxy.snapshot.address import Address
 from proxy.snapshot.fields import (
+    CDP,
     AdminAddress,
     Count,
     CrlSource,
@@ -44,6 +45,7 @@ from proxy.snapshot.fields import (
     Table,
     WorkerCount,
 )
+from proxy.snapshot.files import MAX_CRL
 from proxy.snapshot.limits import DAY, Limits
 
 MAX_IDLE: Final = 256
@@ -54,6 +56,18 @@ IDLE_TIMEOUT: Final = 55.0
 
 MAX_CONNECTIONS: Final = 4096
 """Connections to one server at a time; beyond it, clients get 503 rather than the app a flood."""
+
+CRL_REFRESH: Final = 300.0
+"""Seconds: how long a revocation may take to arrive here, beside what the CA needs; a 304 costs next to nothing."""
+
+CRL_TIMEOUT: Final = 30.0
+"""Seconds for a whole CRL: 40 MB at 11 Mbit/s."""
+
+MAX_CRL_TIMEOUT: Final = 600.0
+"""Seconds: beyond it a time-out is none."""
+
+MAX_FETCHED: Final = 64 << 20
+"""Octets of a CRL: one and a half million entries."""
 
 MAX_OCSP_TIMEOUT: Final = 30.0
 """Seconds that a responder may be given at most: no client waits longer for its first answer."""
@@ -77,13 +91,41 @@ class ListenConfig(_Model):
 class CrlConfig(_Model):
     """A bundle's CRLs: where they are, who else signs them, and what happens without one that is up to date.
 
-    ``when_stale`` is in seconds after nextUpdate: 0 is deny, infinity is allow.
+    A source is a file or folder, an address, or ``cdp``. ``allow_hosts`` are the hosts that certificates, CRLs and
+    redirects may send us to; an address in ``sources`` may be asked without. ``when_stale`` is in seconds after
+    nextUpdate: 0 is deny, infinity is allow.
     """
 
     sources: Some[CrlSource]
+    allow_hosts: Annotated[List[FetchHost], Field(validate_default=True)] = ()
+    refresh: Annotated[Duration, Field(ge=1, le=DAY)] = CRL_REFRESH
+    timeout: Annotated[Duration, Field(gt=0, le=MAX_CRL_TIMEOUT)] = CRL_TIMEOUT
+    max_size: Annotated[Size, Field(gt=0, le=MAX_CRL)] = MAX_FETCHED
     issuers: List[FilePath] = ()
     when_stale: Grace = 0.0
     when_missing: Literal["deny", "allow"] = "deny"
+
+    @property
+    def urls(self) -> tuple[str, ...]:
+        """The addresses among the sources."""
+        named = (source for source in self.sources if isinstance(source, str) and source != CDP)
+        return tuple(dict.fromkeys(named))
+
+    @property
+    def hosts(self) -> Hosts:
+        """Whom certificates, CRLs and redirects may send us to."""
+        return Hosts(self.allow_hosts)
+
+    @field_validator("allow_hosts")
+    @classmethod
+    def _hosts_fit(cls, value: tuple[Host, ...], info: ValidationInfo) -> tuple[Host, ...]:
+        """Ask for a list where certificates say who is asked; where nothing is fetched one would mislead."""
+        sources = info.data.get("sources", ())
+        if CDP in sources and not value:
+            raise ValueError("allow_hosts is missing: name the hosts that certificates may send us to for CRLs (cdp)")
+        if value and sources and all(isinstance(source, Path) for source in sources):
+            raise ValueError("allow_hosts has no meaning where all sources are files; remove it")
+        return value
 
 
 class OcspConfig(_Model):
@@ -256,6 +298,12 @@ class LogConfig(_Model):
     requests: Literal["off", "errors", "all"] = "errors"
 
 
+class FetchConfig(_Model):
+    """How CRLs and OCSP answers are fetched: ``anchors`` of https servers, instead of the well-known ones."""
+
+    anchors: List[FilePath] = ()
+
+
 class CacheConfig(_Model):
     """Where CRLs are kept; None leaves it to the service manager, or to a folder that goes with the process."""
 
@@ -287,6 +335,7 @@ class Config(_Model):
     log: LogConfig = LogConfig()
     cache: CacheConfig = CacheConfig()
     reload: ReloadConfig = ReloadConfig()
+    fetch: FetchConfig = FetchConfig()
     limits: Limits = Limits()
 
 

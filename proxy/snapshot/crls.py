@@ -27,6 +27,7 @@ from proxy.snapshot.cache import Cache
 from proxy.snapshot.config import CrlConfig, OcspConfig, RevocationConfig
 from proxy.snapshot.credentials import CredentialError, crls_in, distinct, is_pem
 from proxy.snapshot.crl_index import CrlIndexError, CrlRef, compile_crl, open_crl
+from proxy.snapshot.fields import CDP
 from proxy.snapshot.files import CRL_SUFFIXES, MAX_CRL, Contents, FileError, certificates_in, files_in
 from proxy.snapshot.problems import KeyPath
 
@@ -64,16 +65,25 @@ class CrlFile:
 
 @dataclass(frozen=True, slots=True)
 class PreparedRevocation:
-    """What a bundle judges revocation by, as plain values: ``issuers`` are the DER of certificates."""
+    """What a bundle judges revocation by, as plain values: ``issuers`` are the DER of certificates.
+
+    ``crls`` are those of files, ``fetched`` those that came over the network.
+    """
 
     config: RevocationConfig
     crls: tuple[CrlFile, ...]
     issuers: tuple[bytes, ...]
+    fetched: tuple[CrlFile, ...] = ()
+
+    @property
+    def every(self) -> tuple[CrlFile, ...]:
+        """All CRLs, wherever they came from."""
+        return (*self.crls, *self.fetched)
 
     @property
     def index_files(self) -> Iterator[Path]:
         """The files that are opened when it is assembled."""
-        return (crl.ref.file for crl in self.crls if crl.ref.file is not None)
+        return (crl.ref.file for crl in self.every if crl.ref.file is not None)
 
 
 def prepare_revocation(
@@ -121,10 +131,16 @@ def assemble_revocation(
     ocsp, crl = _ocsp(config.ocsp), config.crl
     if crl is None:
         return Revocation(config.check, CrlStore(), answers=answers, asks_crls=False, ocsp=ocsp)
-    store = CrlStore(map(opened, prepared.crls))
-    issuers = tuple(map(read_certificate, prepared.issuers))
-    missing = crl.when_missing == "allow"
-    return Revocation(config.check, store, issuers, crl.when_stale, missing, answers, ocsp=ocsp)
+    return Revocation(
+        check=config.check,
+        crls=CrlStore(map(opened, prepared.every)),
+        issuers=tuple(map(read_certificate, prepared.issuers)),
+        grace=crl.when_stale,
+        allow_missing=crl.when_missing == "allow",
+        answers=answers,
+        ocsp=ocsp,
+        cdp=crl.hosts if CDP in crl.sources else None,
+    )
 
 
 def compile_crls(data: bytes, cache: Cache | None) -> tuple[CrlRef, ...]:
@@ -173,6 +189,8 @@ def _issuers(config: CrlConfig, at: KeyPath, desk: Desk) -> Iterator[Certificate
 
 def _files(config: CrlConfig, at: KeyPath, desk: Desk) -> Iterator[CrlFile]:
     for place, path in enumerate(config.sources):
+        if isinstance(path, str):
+            continue  # fetched, by whoever may use the network
         here = (*at, "sources", place)
         try:
             files = files_in(path, CRL_SUFFIXES, "CRL")

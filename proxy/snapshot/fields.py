@@ -21,6 +21,10 @@ from proxy.decide.units import parse_duration, parse_size
 from proxy.snapshot.address import Address, parse_listen, parse_server
 
 OFF: Final = "off"
+
+CDP: Final = "cdp"
+"""A source of CRLs: the distribution points that clients' certificates name."""
+
 _GRACES: Final[Mapping[str, float]] = {"deny": 0.0, "allow": inf}
 MAX_RATE: Final = 100_000
 """Handshakes a second: more than a machine can do; a larger number is a slip."""
@@ -56,11 +60,16 @@ def _path(value: object, info: ValidationInfo) -> Path:
     return _base(info) / text
 
 
-def _crl_source(value: object, info: ValidationInfo) -> Path:
-    """Take a path. What looks like another kind of source is an error, not the name of a file that is missing."""
-    if isinstance(value, str) and ("://" in value or value == "cdp"):
-        raise ValueError(f"{value!a} is no file: CRLs are read from files and folders")
-    return _path(value, info)
+def _crl_source(value: object, info: ValidationInfo) -> Path | str:
+    """Take a path, an address or ``cdp``. An address that is none is an error, not the name of a missing file."""
+    if not isinstance(value, str) or ("://" not in value and value != CDP):
+        return _path(value, info)
+    if value != CDP and place_of(value) is None:
+        raise ValueError(
+            f"{value!a} is not an address to fetch a CRL from: expected one such as http://pki.example/ca.crl, "
+            "without a user's name"
+        )
+    return value
 
 
 def _responder(value: object) -> str | None:
@@ -202,7 +211,7 @@ Size = Annotated[int, BeforeValidator(parse_size)]
 WorkerCount = Annotated[int | None, PlainValidator(_workers)]
 Rate = Annotated[float | None, PlainValidator(_rate)]
 FilePath = Annotated[Path, PlainValidator(_path)]
-CrlSource = Annotated[Path, PlainValidator(_crl_source)]
+CrlSource = Annotated[Path | str, PlainValidator(_crl_source)]
 Grace = Annotated[float, PlainValidator(_grace)]
 FetchHost = Annotated[Host, PlainValidator(_text(parse_host))]
 Responder = Annotated[str | None, PlainValidator(_responder)]

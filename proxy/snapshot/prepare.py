@@ -68,6 +68,7 @@ def _prepare(
     material.cache = choose_cache(config, places, material)
     anchored = {name: material.bundle(name, trust) for name, trust in config.trust.items()}
     credentials = [material.credential(host, ("hosts", place)) for place, host in enumerate(config.hosts)]
+    roots = _roots(config, material)
     if not material.problems:
         material.problems.extend(_refused_by_openssl(document, config.hosts, credentials, anchored))
     if material.problems:
@@ -85,7 +86,14 @@ def _prepare(
         inventory=take_inventory(config, bundles, [credential.chain for credential in good]),
         watched=watched,
         cache=material.cache,
+        roots=roots,
     )
+
+
+def _roots(config: Config, material: Material) -> str:
+    """Read what https servers are held against, as PEM text."""
+    found = (material.certificates(path, ("fetch", "anchors", at)) for at, path in enumerate(config.fetch.anchors))
+    return "".join(cert.x509.public_bytes(Encoding.PEM).decode() for certs in found for cert in certs)
 
 
 def _read(path: Path) -> bytes:

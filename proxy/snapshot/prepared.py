@@ -42,7 +42,9 @@ class Prepared:
 
     ``frame`` is the configuration without hosts and bundles, which are packed. ``files`` are the paths of all files
     that were read, and ``digest`` is a digest of them and of what was in them; ``watched`` is what to watch for
-    changes. ``inventory`` is packed, too: what a person would call the parts, for telling generations apart.
+    changes. ``inventory`` is packed, too: what a person would call the parts, for telling generations apart. ``cache``
+    is where CRLs are compiled to, ``roots`` the PEM text of what https servers are held against (empty: the well-known
+    ones).
     """
 
     frame: Config

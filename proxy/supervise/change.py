@@ -6,11 +6,14 @@ import asyncio
 from dataclasses import dataclass
 from http import HTTPStatus
 
+from proxy.control.crl_refresh import CrlRefresh
 from proxy.control.plane import Outcome, Plane
 from proxy.control.report import WATCH, Report, fields_of
 from proxy.control.watch import Watch
 from proxy.observe.admin import Admin
 from proxy.observe.log import Log
+from proxy.observe.metrics import Metrics
+from proxy.snapshot.prepared import Prepared
 from proxy.supervise.notify import Notifier
 from proxy.supervise.signals import HangUps
 
@@ -21,6 +24,16 @@ class Manager:
 
     notifier: Notifier
     hangups: HangUps
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """What an instance starts with: its first generation, whole, and who keeps it up to date; and what they tell."""
+
+    prepared: Prepared
+    log: Log
+    metrics: Metrics
+    refresh: CrlRefresh
 
 
 async def keep_changing(plane: Plane, manager: Manager, admin: Admin, report: Report, log: Log) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -20,11 +19,9 @@ from proxy.control.planes import PublishError
 from proxy.control.report import Report
 from proxy.observe.admin import Admin
 from proxy.observe.faults import fault_fields
-from proxy.observe.log import Log
 from proxy.observe.metrics import Metrics
-from proxy.snapshot.prepared import Prepared
 from proxy.supervise.announce import allow_descriptors, announce, find_neighbours
-from proxy.supervise.change import Manager, keep_changing
+from proxy.supervise.change import Control, Manager, keep_changing
 from proxy.supervise.crew import Crew
 from proxy.supervise.doors import hand_over
 from proxy.supervise.listen import Listener, close_all, listen_all, shared_with
@@ -37,17 +34,16 @@ from proxy.supervise.signals import StopRequest
 class Instance:
     """The supervisor of ``workers`` processes."""
 
-    def __init__(
-        self, prepared: Prepared, generation: int, workers: int, listeners: Sequence[Listener], log: Log
-    ) -> None:
-        self.crew = Crew(workers, listeners, log)
-        self.own = Metrics(log_dropped=lambda: log.dropped, last_reload_success=time.time())
+    def __init__(self, control: Control, generation: int, workers: int, listeners: Sequence[Listener]) -> None:
+        self.crew = Crew(workers, listeners, control.log)
+        self.own = control.metrics
         self.draining = False
-        self._prepared = prepared
+        self._prepared = control.prepared
+        self._refresh = control.refresh
         self._generation = generation
         self._workers = workers
         self._listeners = listeners
-        self._log = log
+        self._log = control.log
         self._shown = Metrics()
 
     def readiness(self) -> str | None:
@@ -73,7 +69,7 @@ class Instance:
         await self._start(stop)
         prepared, reports = self._prepared, OcspReport(self._log, self.own.ocsp)
         responders = open_ocsp(prepared.roots, prepared.cache, self.crew.answers, self.crew.settle, reports)
-        self.crew.asked = Inquiry(responders.ask, lambda _needs: None).ask  # no worker was heard before
+        self.crew.asked = Inquiry(responders.ask, self._refresh.ask).ask  # no worker was heard before
         beating = asyncio.create_task(beat(notifier, lambda: self.crew.serving > 0))
         limits = share(frame, self._workers).limits
         warnings = [*self._prepared.warnings, *allow_descriptors(limits), *find_neighbours(self._listeners)]
@@ -82,8 +78,9 @@ class Instance:
             generation=self._generation, hosts=len(self._prepared.hosts), bundles=len(self._prepared.bundles),
         )  # fmt: skip
         notifier.ready(f"generation {self._generation}, {self._workers} workers")
-        plane = make_plane(data=self.crew)
-        plane.fault = self._fault
+        plane = make_plane(prepared=self._prepared, data=self.crew)
+        plane.fault, plane.complete = self._fault, self._refresh.complete
+        self._refresh.attach(plane.change, self.crew.settle)
         changing = asyncio.create_task(keep_changing(plane, manager, admin, Report(self._log, self.own), self._log))
         await stop.drain.wait()
         changing.cancel()

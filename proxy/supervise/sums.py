@@ -20,8 +20,8 @@ OPEN: Final = frozenset({"connections_open", "handshakes_in_progress"})
 DESCRIBED: Final = frozenset({"generation", "server_certificates", "anchors", "crls", "_warnings", "_loosened"})
 """What ``Metrics.describe`` sets: it is of a generation, not of a process."""
 
-OWN: Final = frozenset({"last_reload_successful", "last_reload_success"})
-"""How the last reload went: the supervisor's, who makes them."""
+OWN: Final = frozenset({"last_reload_successful", "last_reload_success", "crl_fetches"})
+"""How the last reload went, and the fetches of CRLs: the supervisor's, who makes them."""
 
 LATEST: Final = frozenset({"client_certificates"})
 """Tables of what was seen: one entry for each, whoever saw it."""

@@ -103,7 +103,7 @@ def edit(old: str, new: str) -> str:
 
 ROUTE = "        trust: cdn\n        upstream: app\n"
 NONE = "client_certificate: none\n        upstream: app\n"
-KNOWN = "known here: listen, workers, trust, upstreams, hosts, admin, log, cache, reload, limits"
+KNOWN = "known here: listen, workers, trust, upstreams, hosts, admin, log, cache, reload, fetch, limits"
 
 BAD = {
     "unknown key": (GOOD + "revocation: {}\n", [f"14: revocation: unknown key; {KNOWN}"]),

@@ -6,7 +6,7 @@ equal questions have equal keys, whoever asks.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
 from hashlib import sha256
@@ -29,7 +29,8 @@ class Nonce(StrEnum):
 class CrlNeed:
     """A CRL at one of ``urls``, tried in this order, for the certificate at ``depth`` of a chain.
 
-    ``fingerprint`` is that certificate's (lower-case hexadecimal SHA-256).
+    ``fingerprint`` is that certificate's (lower-case hexadecimal SHA-256). ``issuers`` are the DER of certificates
+    that may have signed it: those above in a chain that was verified.
     """
 
     unmet: ClassVar[Reason] = Reason.CRL_MISSING
@@ -37,6 +38,7 @@ class CrlNeed:
     urls: tuple[str, ...]
     fingerprint: str
     depth: int
+    issuers: tuple[bytes, ...] = field(default=(), repr=False)
 
     @cached_property
     def key(self) -> bytes:

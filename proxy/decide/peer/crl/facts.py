@@ -73,6 +73,9 @@ class Seal:
     signature: bytes
 
 
+Group = tuple[NameKey, bytes | None, Scope, bool]
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Crl:
     """What one CRL says. Times are Unix seconds; ``base`` is the number that a delta CRL builds on.
@@ -97,6 +100,11 @@ class Crl:
     def __len__(self) -> int:
         """Return the number of listed certificates."""
         return sum(map(len, self.entries.values()))
+
+    @property
+    def group(self) -> Group:
+        """What CRLs have in common of which the newest counts: issuer, key, scope, and being a delta or complete."""
+        return self.issuer_key, self.authority_key, self.scope, self.base is not None
 
 
 def read_crl(der: bytes, source: str) -> Crl:

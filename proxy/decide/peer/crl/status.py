@@ -11,9 +11,10 @@ from dataclasses import replace
 from math import inf
 from typing import Final
 
+from cryptography import x509
+
 from proxy.decide.facts import Certificate
 from proxy.decide.peer.chain import Bundle, Peer, build_path, check_hashes, check_keys, check_length, peer_of
-from proxy.decide.peer.crl.evidence import Evidence
 from proxy.decide.peer.crl.facts import ALL_REASONS, Crl, Scope
 from proxy.decide.peer.crl.findings import (
     MAX_SUBJECT,
@@ -28,11 +29,11 @@ from proxy.decide.peer.crl.names import NameKey, name_key
 from proxy.decide.peer.crl.scope import Point, covered, points_of
 from proxy.decide.peer.crl.settings import Revocation
 from proxy.decide.peer.crl.store import is_future
+from proxy.decide.peer.crl.wanted import Wanted
 from proxy.decide.peer.depth import Check, looked_up
-from proxy.decide.peer.ocsp.evidence import OcspEvidence
-from proxy.decide.peer.standing import Good
+from proxy.decide.peer.standing import Good, Standing, Waiting
 from proxy.decide.text import printable
-from proxy.decide.verdict import Refused
+from proxy.decide.verdict import Reason, Refused
 
 MAX_SIGNERS: Final = 8
 """Certificates of a CRL's issuer that are tried; a CA has one or two keys in use at a time."""
@@ -43,21 +44,31 @@ MAX_NESTING: Final = 3
 
 def check_revocation(
     peer: Peer, chain: tuple[Certificate, ...], bundle: Bundle, revocation: Revocation, now: float
-) -> Good | Refused:
+) -> Standing:
     """Judge a verified ``chain`` (leaf first, anchor last) that ``peer`` led to ``bundle`` with, at Unix time ``now``.
 
-    The anchor is taken as it is.
+    The anchor is taken as it is. Where a CRL has to be fetched first, no refusal but for a revocation is final.
     """
     inquiry = _Inquiry(peer, chain, bundle, revocation, now)
-    evidence: list[Evidence | OcspEvidence] = []
-    until = revocation.crls.starts_after(now)
+    refused, good = None, Good((), revocation.crls.starts_after(now))
     for depth, cert in enumerate(looked_up(chain, revocation.check)):
-        status = inquiry.status(cert, chain[depth + 1], depth)
-        if isinstance(status, Refused):
-            return replace(status, until=min(status.until, until, inquiry.until))
-        evidence.extend(status.evidence)
-        until = min(until, status.until)
-    return Good(tuple(evidence), min(until, inquiry.until))
+        status = inquiry.status(cert, chain[depth + 1 :], depth)
+        if isinstance(status, Good):
+            good = Good((*good.evidence, *status.evidence), min(good.until, status.until))
+            continue
+        refused = status if refused is None or status.reason is Reason.REVOKED else refused
+        if status.reason is Reason.REVOKED or inquiry.wanted.settled:
+            break
+    until = min(good.until, inquiry.until, inquiry.wanted.until)
+    if refused is not None:
+        found: Good | Refused = replace(refused, until=min(refused.until, until))
+    else:
+        found = replace(good, until=until, refresh=inquiry.wanted.in_use)
+    return found if _is_final(found, inquiry.wanted) else Waiting(inquiry.wanted.needs, found)
+
+
+def _is_final(found: Good | Refused, wanted: Wanted) -> bool:
+    return wanted.settled or (isinstance(found, Refused) and found.reason is Reason.REVOKED)
 
 
 class _Inquiry:
@@ -70,6 +81,8 @@ class _Inquiry:
         self, peer: Peer, chain: tuple[Certificate, ...], bundle: Bundle, revocation: Revocation, now: float,
         *, open_keys: frozenset[bytes] = frozenset(),
     ) -> None:  # fmt: skip
+        self.wanted = Wanted(bundle.name, revocation, now)
+        self._wanted_beside: list[Wanted] = []
         self._peer = peer
         self._chain = chain
         self._bundle = bundle
@@ -80,16 +93,27 @@ class _Inquiry:
         self._signers: dict[Crl, Certificate | str] = {}
         self.until = inf
 
-    def status(self, cert: Certificate, issuer: Certificate, depth: int) -> Good | Refused:
-        """Judge one certificate, which ``issuer`` has issued."""
+    def status(self, cert: Certificate, above: tuple[Certificate, ...], depth: int) -> Good | Refused:
+        """Judge one certificate; ``above`` is the rest of its chain, which starts with its issuer."""
         points = points_of(cert)
         faults: list[str] = []
-        findings = list(self._findings(cert, issuer, points, faults))
+        findings = list(self._findings(cert, above[0], points, faults))
         for finding in findings:
             if finding.listed is not None:
                 return refuse_revoked(cert, finding, finding.listed, depth)
         direct = [finding for finding in findings if finding.by_issuer]
-        return self._unlisted(cert, direct or findings, faults, depth)
+        used, missing, stale = self._sorted_out(direct or findings)
+        if missing:
+            faults.extend(self.wanted.ask(cert, above, depth))
+            self.wanted.join(self._wanted_beside)
+        else:
+            self.wanted.use(cert, above, depth)
+        if missing and stale:
+            return refuse_stale(cert, stale[0], self._revocation.grace, depth)
+        if missing and not self._revocation.allow_missing:
+            return refuse_missing(cert, missing, faults, depth)
+        until = min((finding.next_update + self._revocation.grace for finding in used), default=inf)
+        return Good(tuple(evidence_of(finding.decisive, depth) for finding in used), until)
 
     def _findings(
         self, cert: Certificate, issuer: Certificate, points: tuple[Point, ...], faults: list[str]
@@ -176,10 +200,11 @@ class _Inquiry:
             return f"more than {MAX_NESTING} CRL issuers depend on one another"
         opened = self._open | {signer.der}
         inquiry = _Inquiry(peer, path, self._bundle, self._revocation, self._now, open_keys=opened)
+        self._wanted_beside.append(inquiry.wanted)
         judged = {cert.der for cert in self._chain}
         for depth, cert in enumerate(path[:-1]):
             if cert.der not in judged:
-                status = inquiry.status(cert, path[depth + 1], depth)
+                status = inquiry.status(cert, path[depth + 1 :], depth)
                 self.until = min(self.until, status.until, inquiry.until)
                 if isinstance(status, Refused):
                     return status.detail
@@ -187,8 +212,11 @@ class _Inquiry:
 
     # --- what follows
 
-    def _unlisted(self, cert: Certificate, findings: list[Finding], faults: list[str], depth: int) -> Good | Refused:
-        """Ask the CRLs that are up to date the longest first, until every reason for a revocation is asked for."""
+    def _sorted_out(self, findings: list[Finding]) -> tuple[list[Finding], frozenset[x509.ReasonFlags], list[Finding]]:
+        """Ask the CRLs that are up to date the longest first, until every reason for a revocation is asked for.
+
+        Return those that answered, the reasons that nobody answered for, and those that are too old to.
+        """
         missing = ALL_REASONS
         used: list[Finding] = []
         stale: list[Finding] = []
@@ -200,12 +228,7 @@ class _Inquiry:
                 continue
             missing -= finding.reasons
             used.append(finding)
-        if missing and stale:
-            return refuse_stale(cert, stale[0], self._revocation.grace, depth)
-        if missing and not self._revocation.allow_missing:
-            return refuse_missing(cert, missing, faults, depth)
-        until = min((finding.next_update + self._revocation.grace for finding in used), default=inf)
-        return Good(tuple(evidence_of(finding.decisive, depth) for finding in used), until)
+        return used, missing, stale
 
 
 def _speaks_for_itself(signer: Certificate) -> bool:

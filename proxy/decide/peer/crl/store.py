@@ -8,7 +8,7 @@ from math import inf
 from typing import Final
 
 from proxy.decide.facts import Certificate
-from proxy.decide.peer.crl.facts import Crl
+from proxy.decide.peer.crl.facts import Crl, Group
 from proxy.decide.peer.crl.names import NameKey
 from proxy.decide.peer.crl.verify import check_signer
 
@@ -28,7 +28,7 @@ class CrlStore:
         self._deltas: dict[NameKey, list[Crl]] = {}
         self._checked: dict[tuple[Crl, bytes], str | None] = {}
         self._latest = max((crl.this_update for crl in self.crls), default=-inf)
-        for crl in sorted(self.crls, key=_rank, reverse=True):
+        for crl in sorted(self.crls, key=rank, reverse=True):
             table = self._complete if crl.base is None else self._deltas
             table.setdefault(crl.issuer_key, []).append(crl)
 
@@ -49,11 +49,16 @@ class CrlStore:
                 yield delta
 
     @cached_property
+    def sources(self) -> frozenset[str]:
+        """Where the CRLs came from."""
+        return frozenset(crl.source for crl in self.crls)
+
+    @cached_property
     def newest(self) -> tuple[Crl, ...]:
         """The CRLs that no newer one of the same key, scope and kind replaces."""
-        kinds: dict[tuple[object, ...], Crl] = {}
-        for crl in sorted(self.crls, key=_rank, reverse=True):
-            kinds.setdefault((crl.issuer_key, crl.authority_key, crl.scope, crl.base is None), crl)
+        kinds: dict[Group, Crl] = {}
+        for crl in sorted(self.crls, key=rank, reverse=True):
+            kinds.setdefault(crl.group, crl)
         kept = set(map(id, kinds.values()))
         return tuple(crl for crl in self.crls if id(crl) in kept)
 
@@ -82,5 +87,6 @@ def is_future(crl: Crl, now: float) -> bool:
     return now < crl.this_update - SKEW
 
 
-def _rank(crl: Crl) -> tuple[int, float]:
+def rank(crl: Crl) -> tuple[int, float]:
+    """Return what CRLs of one group are ordered by: their number, then their date."""
     return (-1 if crl.number is None else crl.number, crl.this_update)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -160,7 +159,7 @@ async def _serve(
         hosts=len(snapshot.hosts.hosts), bundles=len(snapshot.bundles),
     )  # fmt: skip
     manager.notifier.ready(f"generation {snapshot.generation}")
-    plane = make_plane(prepared=control.prepared, data=Local(assembler, lambda snapshot: _publish(house, snapshot)))
+    plane = make_plane(prepared=control.prepared, data=Local(assembler, house, partial(_swapped, log)))
     plane.fault, plane.complete = house.fault, control.refresh.complete
     control.refresh.attach(plane.change, house.settle)
     changing = asyncio.create_task(keep_changing(plane, manager, admin, Report(log, metrics), log))
@@ -183,9 +182,7 @@ async def _serve(
     return 0
 
 
-def _publish(house: House, snapshot: Snapshot) -> None:
-    """Put a generation in force, and take it out of the garbage collector's sight."""
-    house.publish(snapshot)
+def _swapped(log: Log, snapshot: Snapshot) -> None:
+    """Make room for what a new generation allows."""
     for warning in allow_descriptors(snapshot.config.limits):
-        house.log.write("warning", level="warning", detail=warning)
-    gc.freeze()
+        log.write("warning", level="warning", detail=warning)

@@ -110,6 +110,7 @@ class Connection(Tenure):
         try:
             self._let_go(fault)
         finally:
+            self._reader.leave()
             self._house.closed(self)
 
     def pause_writing(self) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import secrets
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from itertools import count
 from math import floor
 from time import monotonic
@@ -28,7 +29,8 @@ from proxy.observe.expiry import DAY, ExpiryWatch
 from proxy.observe.faults import fault_fields
 from proxy.observe.fields import certificate_fields, revocation_fields
 from proxy.observe.log import Log, members
-from proxy.observe.metrics import Metrics
+from proxy.observe.metrics import Description, Metrics
+from proxy.snapshot.assemble import Steps, at_once
 from proxy.snapshot.model import Snapshot
 from proxy.snapshot.tls import listener_context
 from proxy.sweep import Sweep
@@ -113,16 +115,25 @@ class House:
     # --- change
 
     def publish(self, snapshot: Snapshot) -> None:
+        """Put a snapshot in force, in one go."""
+        at_once(self.staging(snapshot))()
+
+    def staging(self, snapshot: Snapshot) -> Steps[Callable[[], None]]:
+        """Make ready what goes with a snapshot, in steps; what they come to puts it in force."""
+        description = yield from self.metrics.description(snapshot)
+        return partial(self._swap, description)
+
+    def _swap(self, description: Description) -> None:
         """Put a snapshot in force, and judge every open connection by it.
 
         One assignment is the change. Counters go on; so do the pools of upstreams that stay as they are, and the
         requests under way in those that do not.
         """
-        before = self.in_force
-        self.in_force = force = InForce(snapshot, self.metrics, self.loop, before)
+        before, snapshot = self.in_force, description.snapshot
+        self.in_force = force = InForce(snapshot, self.metrics, self.loop, before, description.counters)
         self.admission.limits = _admission_limits(snapshot)
         self.handshake_timeout = snapshot.config.limits.handshake_timeout
-        self.metrics.describe(snapshot)
+        self.metrics.show(description)
         for pool in {*before.pools.values()}.difference(force.pools.values()):
             pool.retire()
             self._retired.add(pool)

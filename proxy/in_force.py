@@ -42,11 +42,16 @@ class InForce:
 
     Where the snapshot is that of ``before``, only what clients were granted is made anew: a status has changed.
 
-    Times are in seconds.
+    ``counters`` are those of the routes, None where they are to be looked up. Times are in seconds.
     """
 
     def __init__(
-        self, snapshot: Snapshot, metrics: Metrics, loop: asyncio.AbstractEventLoop, before: InForce | None = None
+        self,
+        snapshot: Snapshot,
+        metrics: Metrics,
+        loop: asyncio.AbstractEventLoop,
+        before: InForce | None = None,
+        counters: dict[Route, RouteMetrics] | None = None,
     ) -> None:
         self.snapshot = snapshot
         self.limits = limits = snapshot.config.limits
@@ -62,11 +67,12 @@ class InForce:
         self.verdicts: Verdicts = before.verdicts if before is not None and same else Verdicts(limits.cached_verdicts)
         self._grants: dict[tuple[bytes, Route], Grant] = {}
         self._stamps: dict[tuple[bytes, Gate | None, tuple[str, ...]], tuple[Admitted, bytes]] = {}
-        self._counters: dict[Route, RouteMetrics] = (
-            before._counters  # noqa: SLF001
-            if before is not None and same
-            else {route: metrics.route(host.name, route.path) for host in snapshot.hosts.hosts for route in host.routes}
-        )
+        if before is not None and same:
+            counters = before._counters  # noqa: SLF001
+        elif counters is None:
+            hosts = snapshot.hosts.hosts
+            counters = {route: metrics.route(host.name, route.path) for host in hosts for route in host.routes}
+        self._counters: dict[Route, RouteMetrics] = counters
         self.pools: dict[str, Pool] = {}
         for name, upstream in snapshot.upstreams.items():
             pool, wanted = None if before is None else before.pools.get(name), self._pool_limits(name)

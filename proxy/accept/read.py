@@ -45,6 +45,25 @@ class Requests(Protocol):
         """Take note that the stream is not a request; nothing more is read from it."""
 
 
+class _Nobody:
+    """Takes what nobody takes any more."""
+
+    def request_head(self, head: RequestHead) -> None:
+        """Take nothing."""
+
+    def request_body(self, data: bytes) -> None:
+        """Take nothing."""
+
+    def request_end(self) -> None:
+        """Take nothing."""
+
+    def request_refused(self, refusal: Refused) -> None:
+        """Take nothing."""
+
+
+_NOBODY: Final = _Nobody()
+
+
 class RequestReader:
     """Reads one request after the other.
 
@@ -58,7 +77,7 @@ class RequestReader:
     def __init__(self, requests: Requests, max_head: int, max_fields: int) -> None:
         self.state = Reading.HEAD
         self._held = Reading.WAIT
-        self._requests = requests
+        self._requests: Requests = requests
         self._max_head = max_head
         self._max_fields = max_fields
         self._blank = False
@@ -113,6 +132,11 @@ class RequestReader:
         """Read nothing more."""
         self.state = Reading.STOPPED
         self.buffer = b""
+
+    def leave(self) -> None:
+        """Read nothing more, and let go of whoever took it: two that hold each other wait for the garbage collector."""
+        self.stop()
+        self._requests = _NOBODY
 
     def _pump(self) -> None:
         """Go through the buffer. What comes in from below meanwhile (an answer may be given at once) joins in."""

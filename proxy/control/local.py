@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from time import perf_counter
-from typing import Final
+from typing import Final, Protocol, TypeVar
 
-from proxy.control.planes import PublishError
+from proxy.control.planes import PublishError, Settled
 from proxy.snapshot.assemble import Assembler, Steps
 from proxy.snapshot.crl_index import CrlIndexError
 from proxy.snapshot.model import Snapshot
@@ -17,45 +18,75 @@ from proxy.snapshot.prepared import Prepared
 SLICE: Final = 0.003
 """Seconds of assembling before connections get their turn. One step more may take a millisecond."""
 
+_T = TypeVar("_T")
+
+
+class Traffic(Protocol):
+    """Whatever carries traffic under a snapshot."""
+
+    def staging(self, snapshot: Snapshot) -> Steps[Callable[[], None]]:
+        """Make ready what goes with a snapshot, in steps; what they come to puts it in force."""
+
+    def settle(self, outcomes: Mapping[bytes, Settled]) -> None:
+        """Pass on how needs ended."""
+
 
 class Local:
-    """Assembles snapshots, and hands them to ``swap`` whole. Implements ``Publisher``."""
+    """Assembles snapshots, and puts them in force at ``traffic``; ``swapped`` is told of each. A ``DataPlane``."""
 
-    def __init__(self, assembler: Assembler, swap: Callable[[Snapshot], None]) -> None:
+    def __init__(self, assembler: Assembler, traffic: Traffic, swapped: Callable[[Snapshot], None]) -> None:
         self._assembler = assembler
-        self._swap = swap
+        self._traffic = traffic
+        self._swapped = swapped
 
-    async def stage(self, prepared: Prepared, generation: int) -> Snapshot:
-        """Assemble a generation, in slices; nothing is in force yet. Raises PublishError."""
+    async def stage(self, prepared: Prepared, generation: int) -> Callable[[], None]:
+        """Assemble a generation, in slices, and return what puts it in force. Raises PublishError."""
         try:
-            return await in_slices(self._assembler.assemble(prepared, generation))
+            snapshot = await in_slices(self._assembler.assemble(prepared, generation))
         except CrlIndexError as fault:
             raise PublishError(str(fault)) from fault
+        swap = await in_slices(self._traffic.staging(snapshot))
+
+        def swap_and_tell() -> None:
+            swap()
+            self._swapped(snapshot)
+
+        return swap_and_tell
 
     async def publish(self, prepared: Prepared, generation: int) -> None:
-        """Put a generation in force. Raises PublishError."""
-        self._swap(await self.stage(prepared, generation))
+        """Put a generation in force, and let go of the one before. Raises PublishError."""
+        with uncollected():
+            (await self.stage(prepared, generation))()
+        await in_slices(self._assembler.dismantle())
+
+    def settle(self, outcomes: Mapping[bytes, Settled]) -> None:
+        """Pass on how needs ended."""
+        self._traffic.settle(outcomes)
 
 
-async def in_slices(steps: Steps[Snapshot]) -> Snapshot:
-    """Do all steps, and let others have their turn in between.
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Keep the collector of garbage from what is made here, now and for good.
 
-    Garbage is not looked for meanwhile: all that is made here stays, and walking it again and again would be the
-    longest pause of all.
+    All of it stays, and nothing in it is ever garbage in a circle; to walk it even once is the longest pause of all.
     """
-    collecting = gc.isenabled()
     gc.disable()
     try:
-        until = perf_counter() + SLICE
-        while True:
-            try:
-                next(steps)
-            except StopIteration as done:
-                snapshot: Snapshot = done.value
-                return snapshot
-            if perf_counter() >= until:
-                await asyncio.sleep(0)
-                until = perf_counter() + SLICE
+        yield
+        gc.freeze()
     finally:
-        if collecting:
-            gc.enable()
+        gc.enable()
+
+
+async def in_slices(steps: Steps[_T]) -> _T:
+    """Do all steps, and let others have their turn in between."""
+    until = perf_counter() + SLICE
+    while True:
+        try:
+            next(steps)
+        except StopIteration as done:
+            result: _T = done.value
+            return result
+        if perf_counter() >= until:
+            await asyncio.sleep(0)
+            until = perf_counter() + SLICE

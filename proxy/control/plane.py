@@ -80,7 +80,8 @@ class Plane:
     """The control plane of one instance. ``prepared`` is in force, as ``generation``, at ``data``.
 
     ``complete`` adds to what was read from files what comes from elsewhere; it may raise ConfigError. ``begins`` and
-    ``ended`` are told of each reload, and ``fault`` of an exception that nobody foresaw.
+    ``ended`` are told of each reload, and ``fault`` of an exception that nobody foresaw; ``published`` is set with
+    each generation, for who clears it.
     """
 
     def __init__(
@@ -94,10 +95,11 @@ class Plane:
         self.begins: Callable[[], None] = lambda: None
         self.ended: Callable[[Outcome], None] = lambda _outcome: None
         self.fault: Callable[[str, BaseException], None] = lambda _where, _fault: None
+        self.published = asyncio.Event()
         self._path = path
         self._places = places
         self._data = data
-        self._offload = offload
+        self.offload = offload
         self._turn = asyncio.Lock()
         self._queued: asyncio.Task[Outcome] | None = None
         self._triggers: dict[str, None] = {}
@@ -163,7 +165,7 @@ class Plane:
     async def _draft(self) -> Draft:
         known = (self.prepared.digest, self.prepared.inventory)
         try:
-            found = await self._offload.run(
+            found = await self.offload.run(
                 draft, self._path, time.time(), self._places, *known, timeout=PREPARE_SECONDS
             )
         except ConfigError as fault:
@@ -176,3 +178,4 @@ class Plane:
         await self._data.publish(prepared, self.generation + 1)
         self.prepared = prepared
         self.generation += 1
+        self.published.set()

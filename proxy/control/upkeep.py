@@ -2,11 +2,34 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections import defaultdict
+from contextlib import suppress
 from pathlib import Path
+from typing import Final
 
+from proxy.control.offload import OffloadError
+from proxy.control.plane import Plane
+from proxy.observe.log import Log
 from proxy.snapshot.cache import Cache
 from proxy.snapshot.prepared import Prepared
+
+DAY: Final = 86400.0
+"""Seconds: a seventh of the time after which a file that nobody uses goes."""
+
+
+async def keep_tending(plane: Plane, log: Log) -> None:
+    """Look after the cache now, after each change, and once a day. A fault is a warning: the files are there."""
+    while True:
+        plane.published.clear()
+        try:
+            await plane.offload.run(tend_cache, plane.prepared, time.time())
+        except (OSError, OffloadError) as fault:
+            log.write("warning", level="warning", detail=f"the cache cannot be looked after: {fault}")
+        with suppress(TimeoutError):
+            async with asyncio.timeout(DAY):
+                await plane.published.wait()
 
 
 def tend_cache(prepared: Prepared, now: float) -> int:

@@ -17,8 +17,10 @@ from proxy.decide.facts import Certificate
 from proxy.decide.verdict import Reason
 from proxy.observe.counters import Histogram, RouteMetrics, UpstreamMetrics
 from proxy.observe.ocsp import OcspMetrics
+from proxy.snapshot.assemble import Steps, at_once
 
 if TYPE_CHECKING:
+    from proxy.decide.request.route import Route
     from proxy.snapshot.model import Snapshot
 
 HANDSHAKE_BOUNDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -162,34 +164,59 @@ class Metrics:
         What was there before counts on. What is gone is shown no more, or a site that changes its routes would fill the
         page; requests that are still under way there count into what nobody sees.
         """
+        self.show(at_once(self.description(snapshot)))
+
+    def description(self, snapshot: Snapshot) -> Steps[Description]:
+        """Collect what ``show`` shows of a snapshot, host by host: there may be thousands."""
+        counters: dict[Route, RouteMetrics] = {}
+        routes: dict[tuple[str, str], RouteMetrics] = {}
+        certificates: list[Expiry] = []
+        for host, chain in snapshot.certificates.items():
+            for route in host.routes:
+                counters[route] = routes[host.name, route.path] = self.route(host.name, route.path)
+            certificates.extend(Expiry((host.name, leaf.fingerprint), leaf.not_after) for leaf in chain[:1])
+            yield
+        anchors = yield from _anchors(snapshot)
+        return Description(snapshot, counters, routes, tuple(certificates), anchors, _crls(snapshot))
+
+    def show(self, description: Description) -> None:
+        """Show a snapshot."""
+        snapshot = description.snapshot
         self.generation = snapshot.generation
         self._warnings = snapshot.warnings
-        self.server_certificates = _server_certificates(snapshot)
-        self.anchors = _anchors(snapshot)
-        self.crls = _crls(snapshot)
-        hosts = snapshot.hosts.hosts
-        results = [(host.name, result) for host in hosts for result in ("accepted", "refused")]
+        self.server_certificates = description.server_certificates
+        self.anchors = description.anchors
+        self.crls = description.crls
+        results = [(host.name, result) for host in snapshot.hosts.hosts for result in ("accepted", "refused")]
         nowhere = [key for key in self.handshakes if not key[0]]
         self.handshakes = {key: self.handshakes.get(key, 0) for key in (*nowhere, *results)}
-        routes = [(host.name, route.path) for host in hosts for route in host.routes]
-        self.routes = {key: self.route(*key) for key in routes}
+        self.routes = description.routes
         self.upstreams = {name: self.upstream(name) for name in snapshot.upstreams}
 
 
-def _server_certificates(snapshot: Snapshot) -> tuple[Expiry, ...]:
-    """List the leaves: an intermediate that ends first is the configuration check's to report."""
-    chains = ((host.name, chain[0]) for host, chain in snapshot.certificates.items() if chain)
-    return tuple(Expiry((name, leaf.fingerprint), leaf.not_after) for name, leaf in chains)
+@dataclass(frozen=True, slots=True, eq=False)
+class Description:
+    """What the metrics show of a snapshot: ``counters`` are those of its routes, and ``routes`` are the same by name.
+
+    ``server_certificates`` are the leaves: an intermediate that ends first is the configuration check's to report.
+    """
+
+    snapshot: Snapshot
+    counters: dict[Route, RouteMetrics]
+    routes: dict[tuple[str, str], RouteMetrics]
+    server_certificates: tuple[Expiry, ...]
+    anchors: tuple[Expiry, ...]
+    crls: tuple[CrlGauges, ...]
 
 
-def _anchors(snapshot: Snapshot) -> tuple[Expiry, ...]:
+def _anchors(snapshot: Snapshot) -> Steps[tuple[Expiry, ...]]:
     """List each anchor of each bundle once: a bundle may name one twice, a repeated series spoils the whole scrape."""
-    anchors = (
-        Expiry((bundle.name, anchor.fingerprint, anchor.subject), anchor.not_after)
-        for bundle in snapshot.bundles.values()
-        for anchor in bundle.anchors
-    )
-    return tuple(dict.fromkeys(anchors))
+    anchors: dict[Expiry, None] = {}
+    for bundle in snapshot.bundles.values():
+        for anchor in bundle.anchors:
+            anchors[Expiry((bundle.name, anchor.fingerprint, anchor.subject), anchor.not_after)] = None
+            yield
+    return tuple(anchors)
 
 
 def _crls(snapshot: Snapshot) -> tuple[CrlGauges, ...]:

@@ -7,11 +7,11 @@ CRL makes one bundle and its gates anew, and no TLS context at all.
 from __future__ import annotations
 
 import pickle
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from cryptography.hazmat.primitives.serialization import load_der_private_key
 from OpenSSL import SSL
@@ -58,6 +58,10 @@ class _Parts:
     hosts: dict[bytes, tuple[PreparedHost, Host]] = field(default_factory=dict)
     contexts: dict[tuple[bytes, ...], SSL.Context] = field(default_factory=dict)
 
+    def tables(self) -> Iterator[dict[Any, Any]]:
+        """Yield what holds the parts, first what is made of others."""
+        yield from (self.contexts, self.hosts, self.gates, self.bundles, self.crls, self.certificates)
+
 
 class Assembler:
     """Makes the snapshots of one process, one after the other. ``answers`` is kept from each to the next."""
@@ -65,6 +69,7 @@ class Assembler:
     def __init__(self, answers: Answers | None = None) -> None:
         self.answers = Answers() if answers is None else answers
         self._last = _Parts()
+        self._gone: list[_Parts] = []
 
     def assemble(self, prepared: Prepared, generation: int) -> Steps[Snapshot]:
         """Make the snapshot of ``generation``. Raises CrlIndexError where an index file has gone since.
@@ -77,9 +82,11 @@ class Assembler:
         yield
         table = HostTable(tuple(hosts))
         yield
+        config = _config(prepared.frame, work.parts, prepared)
+        yield
         snapshot = Snapshot(
             generation=generation,
-            config=_config(prepared.frame, work.parts, prepared),
+            config=config,
             hosts=table,
             contexts=MappingProxyType(work.contexts),
             certificates=MappingProxyType(work.chains),
@@ -88,8 +95,20 @@ class Assembler:
             warnings=prepared.warnings,
             files=tuple(map(Path, prepared.files)),
         )
+        self._gone.append(self._last)
         self._last = work.parts
         return snapshot
+
+    def dismantle(self) -> Steps[None]:
+        """Let go of what earlier generations were made of, part by part: to free a thousand TLS contexts takes a while.
+
+        For after the swap; what the generation in force, or a connection, still uses stays.
+        """
+        while self._gone:
+            for table in self._gone.pop().tables():
+                while table:
+                    table.popitem()
+                    yield
 
 
 class _Work:

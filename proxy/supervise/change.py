@@ -9,6 +9,7 @@ from http import HTTPStatus
 from proxy.control.crl_refresh import CrlRefresh
 from proxy.control.plane import Outcome, Plane
 from proxy.control.report import WATCH, Report, fields_of
+from proxy.control.upkeep import keep_tending
 from proxy.control.watch import Watch
 from proxy.observe.admin import Admin
 from proxy.observe.log import Log
@@ -57,4 +58,6 @@ async def keep_changing(plane: Plane, manager: Manager, admin: Admin, report: Re
     plane.begins, plane.ended = manager.notifier.reloading, ended
     admin.commands["/reload"] = command
     manager.hangups.attach(asyncio.get_running_loop(), lambda: plane.request("signal"))
-    await watch.run()
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(watch.run())
+        tasks.create_task(keep_tending(plane, log))

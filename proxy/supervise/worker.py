@@ -16,6 +16,7 @@ import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, NoReturn
 
 import uvloop
@@ -90,7 +91,7 @@ class Worker:
         sockets = {number: socket.socket(fileno=number) for number in own}
         self._sockets = [[sockets[number] for number in numbers] for numbers in order.doors]
         self._assembler = Assembler()
-        self._staged: dict[int, Snapshot] = {}
+        self._staged: dict[int, Callable[[], None]] = {}
         self._todo: asyncio.Queue[object] = asyncio.Queue()
         self._cut = asyncio.Event()
         self._channel: Channel
@@ -133,29 +134,39 @@ class Worker:
     # --- what is in force
 
     async def _stage(self, message: messages.Stage) -> None:
+        """Make a generation ready; the garbage collector is kept from it until it is in force, or dropped."""
+        gc.disable()
         try:
-            steps = self._assembler.assemble(message.prepared, message.generation)
-            self._staged[message.generation] = await in_slices(steps)
+            snapshot = await in_slices(self._assembler.assemble(message.prepared, message.generation))
+            self._staged[message.generation] = await self._swap_to(snapshot)
         except CrlIndexError as fault:
+            gc.enable()
             self._channel.send(messages.Staged(message.generation, str(fault)))
         except Exception as fault:  # noqa: BLE001 - what is in force stays in force, and the supervisor says what happened
+            gc.enable()
             traceback.print_exc()
             self._channel.send(messages.Staged(message.generation, f"{type(fault).__name__}: {fault}"))
         else:
             self._channel.send(messages.Staged(message.generation))
 
+    async def _swap_to(self, snapshot: Snapshot) -> Callable[[], None]:
+        list(allow_descriptors(snapshot.config.limits))  # the supervisor warns, for all of them
+        if self._house is None:
+            return partial(self._settle_in, snapshot)
+        return await in_slices(self._house.staging(snapshot))
+
     async def _swap(self, message: messages.Swap) -> None:
-        self._put_in_force(self._staged.pop(message.generation))
+        self._staged.pop(message.generation)()
+        gc.freeze()
+        gc.enable()
+        await in_slices(self._assembler.dismantle())
 
     async def _drop(self, message: messages.Drop) -> None:
         self._staged.pop(message.generation, None)
+        gc.enable()
 
-    def _put_in_force(self, snapshot: Snapshot) -> None:
-        list(allow_descriptors(snapshot.config.limits))  # the supervisor warns, for all of them
-        if self._house is not None:
-            self._house.publish(snapshot)
-            gc.freeze()
-            return
+    def _settle_in(self, snapshot: Snapshot) -> None:
+        """Put the first generation in force."""
         loop = asyncio.get_running_loop()
         self._metrics.describe(snapshot)
         self._house = house = House(snapshot, self._log, self._metrics, loop, self._assembler.answers)

@@ -58,6 +58,7 @@ def configured(**more: object) -> Config:
 @pytest.mark.parametrize(
     ("section", "value", "words"),
     [
+        ("workers", 2, "workers: 1 -> 2"),
         ("listen", [{"address": "127.0.0.1:9443"}], "listen: ['127.0.0.1:8443'] -> ['127.0.0.1:9443']"),
         ("admin", {"address": "off"}, "admin.address: 127.0.0.1:9901 -> None"),
         ("log", {"target": "log"}, "log.target: stdout -> /etc/originward/log"),

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from proxy.control.upkeep import tend_cache
+from proxy.control.offload import Offload
+from proxy.control.plane import Plane
+from proxy.control.upkeep import keep_tending, tend_cache
+from proxy.observe.log import open_log
 from proxy.snapshot.cache import UNUSED
 from proxy.snapshot.cache_choice import Places
 from proxy.snapshot.prepare import prepare
+from proxy.snapshot.prepared import Prepared
 from tests.support.certificates import DAY
 from tests.support.crls import make_crl
+from tests.support.harness import PATIENCE
 from tests.support.site import small_site
 
 
@@ -42,3 +49,47 @@ def test_without_a_cache_there_is_nothing_to_tend(tmp_path: Path) -> None:
     """No CRL, no folder."""
     config, _ = small_site(tmp_path, 9)
     assert tend_cache(prepare(config, time.time(), Places()), time.time()) == 0
+
+
+class Nowhere:
+    """Puts every generation in force at once, nowhere."""
+
+    async def publish(self, prepared: Prepared, generation: int) -> None:
+        """Take a generation."""
+        assert prepared.bundles, generation
+
+
+def test_the_cache_is_tended_at_the_start_and_with_each_generation(tmp_path: Path) -> None:
+    """A CRL that was replaced has an index that nobody uses; the one in force is marked again."""
+    trust = {"cdn": {"anchors": ["cdn.pem"], "revocation": {"crl": {"sources": ["cdn.crl"]}}}}
+    config, cdn = small_site(tmp_path, 9, trust=trust, cache={"directory": "cache"})
+    now = time.time()
+    (tmp_path / "cdn.crl").write_bytes(make_crl(cdn, number=1, this_update=now - DAY))
+    prepared = prepare(config, now, Places())
+    (file,) = (tmp_path / "cache").iterdir()
+    log = open_log(tmp_path / "log")
+
+    def grow_old() -> None:
+        os.utime(file, (0, 0))
+
+    async def marked() -> None:
+        while not file.stat().st_mtime:  # noqa: ASYNC110 - another process marks it
+            await asyncio.sleep(0.01)
+
+    async def main(offload: Offload) -> None:
+        plane = Plane(config, prepared, 1, places=Places(), data=Nowhere(), offload=offload)
+        grow_old()
+        tending = asyncio.create_task(keep_tending(plane, log))
+        async with asyncio.timeout(PATIENCE):
+            await marked()
+            grow_old()
+            await plane.change(lambda current: replace(current, warnings=("new",)))
+            await marked()
+        tending.cancel()
+
+    offload = Offload()
+    try:
+        asyncio.run(main(offload))
+    finally:
+        offload.close()
+        log.close()

@@ -29,6 +29,7 @@ HANDSHAKE_BOUNDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0
 MAX_CLIENT_CERTIFICATES: Final = 1_000
 """Presented certificates with a time series of their own; the one seen longest ago makes room for a new one."""
 
+
 @dataclass(frozen=True, slots=True)
 class Expiry:
     """When a certificate ends, in Unix seconds, and the labels that it is shown with."""

@@ -72,6 +72,7 @@ class Collector(PrometheusCollector):
         awaited = "Verdicts that had to wait for a CRL or an OCSP answer."
         yield _counter("originward_verdicts_awaited", awaited, metrics.verdicts_awaited)
         yield _counter("originward_internal_errors", "Exceptions that nobody foresaw.", metrics.internal_errors)
+        yield _counter("originward_worker_deaths", "Workers that ended without being told to.", metrics.worker_deaths)
 
     def _handshakes(self) -> Iterator[Metric]:
         metrics = self._metrics

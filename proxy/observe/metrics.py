@@ -79,6 +79,7 @@ class Metrics:
     connections_total: int = 0
     handshakes_in_progress: int = 0
     internal_errors: int = 0
+    worker_deaths: int = 0
     verdicts_awaited: int = 0
     generation: int = 0
     last_reload_successful: bool = True

@@ -55,11 +55,15 @@ LOOK_SECONDS: Final = 1.0
 
 
 class Crew:
-    """Starts, watches and replaces ``size`` workers. Implements ``DataPlane``. ``asked`` is told of their needs."""
+    """Starts, watches and replaces ``size`` workers. Implements ``DataPlane``.
+
+    ``asked`` is told what they need, ``died`` of each that ends without being told to.
+    """
 
     def __init__(self, size: int, listeners: Sequence[Listener], log: Log) -> None:
         self.answers = Answers()
         self.asked: Callable[[Sequence[Need]], None] = lambda _needs: None
+        self.died: Callable[[], None] = lambda: None
         self._size = size
         self._listeners = listeners
         self._log = log
@@ -213,6 +217,7 @@ class Crew:
             self._ballot.leave(worker, how)
         if self._ending and worker.cut is not None:
             return
+        self.died()
         self._assign()
         pause = self._pause(worker)
         self._log.write(

@@ -37,6 +37,7 @@ class Instance:
     def __init__(self, control: Control, generation: int, workers: int, listeners: Sequence[Listener]) -> None:
         self.crew = Crew(workers, listeners, control.log)
         self.own = control.metrics
+        self.crew.died = self._count_death
         self.draining = False
         self._prepared = control.prepared
         self._refresh = control.refresh
@@ -95,6 +96,9 @@ class Instance:
         await admin.close()
         self._log.write("stopped", connections_cut=cut)
         return 0
+
+    def _count_death(self) -> None:
+        self.own.worker_deaths += 1
 
     def _fault(self, where: str, fault: BaseException) -> None:
         """Count and log an exception that nobody foresaw."""

@@ -87,7 +87,7 @@ class Process:
             _, status = os.waitpid(self.pid, 0)  # noqa: ASYNC222 - it has ended
             self._popen.returncode = os.waitstatus_to_exitcode(status)
             self.gone.set()
-            ended(self, f"{self.why}{how(status)}")
+            ended(self, f"{self.why}{how(status, hint=not self.why)}")
 
         def readable() -> None:
             loop.remove_reader(descriptor)
@@ -136,11 +136,11 @@ def _spawn(number: int, channel: int, log: int, doors: tuple[tuple[int, ...], ..
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
 
 
-def how(status: int) -> str:
-    """Say how a process ended, by its wait status."""
+def how(status: int, *, hint: bool = True) -> str:
+    """Say how a process ended, by its wait status, with a ``hint`` at what may have ended it."""
     code = os.waitstatus_to_exitcode(status)
     if code >= 0:
         return f"exit status {code}" + ("; its standard error says why" if code else "")
     number = signal.Signals(-code)
     core = ", core dumped" if os.WCOREDUMP(status) else ""
-    return f"killed by {number.name}{core}{_HINTS.get(number, '')}"
+    return f"killed by {number.name}{core}{_HINTS.get(number, '') if hint else ''}"

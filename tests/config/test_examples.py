@@ -21,6 +21,7 @@ FOLDER = Path(__file__).parents[2] / "config"
 WARNINGS = {
     "minimal.yaml": [],
     "cdn.yaml": [],
+    "gateway.yaml": [],
     "policy.yaml": [],
     "revocation.yaml": ["no responder is asked about intermediates"],
     "routes.yaml": ["anybody reaches", "a client without a certificate reaches", "anybody reaches"],
@@ -71,6 +72,7 @@ def test_the_policy_example_has_every_rule() -> None:
 REQUESTS: dict[str, list[tuple[str | None, str, int]]] = {
     "minimal.yaml": [("clients", "origin.example.com/", 200)],
     "cdn.yaml": [("cdn", "origin.example.com/a?b=c", 200)],
+    "gateway.yaml": [("cdn", "origin.example.com/", 200)],
     "revocation.yaml": [("cdn", "origin.example.com/", 200)],
     "policy.yaml": [
         ("partners", "origin.example.com/names/", 200),

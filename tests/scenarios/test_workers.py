@@ -69,6 +69,7 @@ def test_a_worker_that_is_killed_takes_its_own_connections_and_no_others(tmp_pat
         with TlsClient(proxy.port, ZONE, edge).handshake() as client:
             assert client.get("/", ZONE).status == 200
         proxy.wait_for(lambda line: line["event"] == "worker.started" and line["worker"] == 1)
+        assert metric(proxy, "originward_worker_deaths_total") == 1
         assert metric(proxy, "originward_connections_total") == before + 1
         assert metric(proxy, "originward_connections_open") == outcomes.count(200)
         assert origin.connections

@@ -230,3 +230,19 @@ def test_a_certificate_that_is_not_verified_makes_nobody_ask(named: Place) -> No
             assert alert_of(client) is not None
         proxy.wait_for(lambda line: line["event"] == "handshake.refused")
     assert not named.server.seen
+
+
+# --- and with several workers
+
+
+def test_one_fetch_serves_all_workers(named: Place) -> None:
+    """Whoever has the first client asks; all refuse whom the refreshed CRL lists."""
+    named.config.write_text(named.config.read_text() + "\nworkers: 2\n")
+    named.serve(1)
+    with running(named.config) as proxy:
+        assert all(is_served(proxy, named.credential) for _ in range(8))
+        named.serve(2, named.credential)
+        updated(proxy, 2)
+        assert all(is_revoked(proxy, named.credential) for _ in range(8))
+        counted = f'originward_crl_fetches_total{{bundle="cdn",outcome="updated",source="{named.server.url()}"}} 2.0'
+        assert counted in proxy.metrics()

@@ -14,12 +14,13 @@ from OpenSSL import SSL
 
 from proxy.accept.tls import LIBRARY_SSL, Session, TlsError
 from proxy.decide.facts import Certificate, MalformedCertificateError, read_certificate
-from proxy.decide.peer.chain import Peer, peer_of
+from proxy.decide.peer.chain import Peer, name_closed_anchor, peer_of
 from proxy.decide.peer.verdicts import Verdicts
 from proxy.decide.peer.x509_errors import refusal_of
 from proxy.decide.request.admit import admit_again
 from proxy.decide.request.route import Host, HostTable, normalise_host
 from proxy.decide.verdict import Admitted, Pending, Reason, Refused
+from proxy.snapshot.tls import HostContext
 
 MAX_CERTIFICATES: Final = 20_000
 """Certificates of verified chains that are kept parsed; the oldest goes first."""
@@ -120,7 +121,7 @@ class Handshake:
                  "shown_sni", "sni", "verdict")  # fmt: skip
 
     def __init__(
-        self, hosts: HostTable, contexts: Mapping[Host, SSL.Context], verdicts: Verdicts, facts: Facts,
+        self, hosts: HostTable, contexts: Mapping[Host, HostContext], verdicts: Verdicts, facts: Facts,
         now: Callable[[], float],
     ) -> None:  # fmt: skip
         self._hosts = hosts
@@ -151,17 +152,19 @@ class Handshake:
             self.refusal = Refused(Reason.UNKNOWN_HOST, f"{asked}; no host of that name and no default host")
             return None
         self.host = host
-        return self._contexts[host], host.asks, host.requires
+        return self._contexts[host].at(self._now()), host.asks, host.requires
 
     def chain_failed(self, error: int, depth: int, text: str, failed: bytes, leaf: bytes) -> None:
         """Read the certificate that OpenSSL refused, for the log."""
         try:
             self.leaf = read_certificate(leaf)
-            subject = self.leaf.subject if failed == leaf else read_certificate(failed).subject
+            where = self.leaf if failed == leaf else read_certificate(failed)
         except MalformedCertificateError as fault:
             self.refusal = Refused(Reason.MALFORMED_CERTIFICATE, f"{text} at depth {depth}; {fault}", depth)
             return
-        self.refusal = refusal_of(error, depth, text, subject, self.leaf)
+        refusal = refusal_of(error, depth, text, where.subject, self.leaf)
+        bundles = {gate.bundle: None for gate in self.host.gates} if self.host is not None else ()
+        self.refusal = name_closed_anchor(refusal, where, bundles, self._now())
 
     def chain_built(self, digests: list[bytes], der: Callable[[int], bytes]) -> int:
         """Let a client through that any route of the host admits, or may admit once an answer is there.

@@ -108,6 +108,9 @@ def _bundle(bundle: Bundle, snapshot: Snapshot, now: float) -> Iterator[str]:
         yield _line(1, "require_eku", "a leaf without extended key usage is refused")
     for anchor in bundle.anchors:
         yield from _certificate("anchor", anchor, now)
+        window = bundle.windows.get(anchor.fingerprint)
+        if window is not None:
+            yield _line(1, "", f"trusted {window}{'' if window.holds(now) else ', NOT NOW'}")
     if bundle.revocation is not None:
         yield _line(1, "revocation", str(bundle.revocation))
         for crl in bundle.revocation.crls.crls:

@@ -22,6 +22,7 @@ from proxy.decide.peer.chain import Bundle
 from proxy.decide.peer.crl.facts import Crl
 from proxy.decide.peer.gate import Gate
 from proxy.decide.peer.policy.rule import Rule
+from proxy.decide.peer.windows import Window
 from proxy.decide.request.route import Host, HostTable, Route
 from proxy.snapshot.config import Config, RouteConfig
 from proxy.snapshot.credentials import distinct
@@ -29,7 +30,7 @@ from proxy.snapshot.crls import CrlFile, assemble_revocation, open_file
 from proxy.snapshot.fields import Frozen
 from proxy.snapshot.model import Snapshot, Upstream
 from proxy.snapshot.prepared import Prepared, PreparedBundle, PreparedHost
-from proxy.snapshot.tls import build_context
+from proxy.snapshot.tls import HostContext, build_context
 
 _T = TypeVar("_T")
 
@@ -56,7 +57,7 @@ class _Parts:
     bundles: dict[bytes, tuple[PreparedBundle, Bundle]] = field(default_factory=dict)
     gates: dict[tuple[Bundle, tuple[Rule, ...]], Gate] = field(default_factory=dict)
     hosts: dict[bytes, tuple[PreparedHost, Host]] = field(default_factory=dict)
-    contexts: dict[tuple[bytes, ...], SSL.Context] = field(default_factory=dict)
+    contexts: dict[tuple[object, ...], HostContext] = field(default_factory=dict)
 
     def tables(self) -> Iterator[dict[Any, Any]]:
         """Yield what holds the parts, first what is made of others."""
@@ -116,7 +117,7 @@ class _Work:
 
     def __init__(self, last: _Parts, answers: Answers) -> None:
         self.parts = _Parts()
-        self.contexts: dict[Host, SSL.Context] = {}
+        self.contexts: dict[Host, HostContext] = {}
         self.chains: dict[Host, tuple[Certificate, ...]] = {}
         self._last = last
         self._answers = answers
@@ -147,7 +148,8 @@ class _Work:
     def _bundle(self, prepared: PreparedBundle) -> Bundle:
         revocation = assemble_revocation(prepared.revocation, self._answers, self.parts.crls.__getitem__)
         anchors = tuple(map(self._certificate, prepared.anchors))
-        return Bundle(prepared.name, anchors, prepared.config.require_eku, revocation)
+        windows = MappingProxyType(dict(prepared.windows))
+        return Bundle(prepared.name, anchors, prepared.config.require_eku, revocation, windows)
 
     def hosts(self, packed: Iterable[bytes], bundles: dict[str, Bundle]) -> Steps[list[Host]]:
         """Make the hosts with their TLS contexts."""
@@ -181,14 +183,17 @@ class _Work:
             gate = self.parts.gates[key] = self._last.gates.get(key) or Gate(*key)
         return gate
 
-    def _context(self, prepared: PreparedHost, host: Host) -> SSL.Context:
+    def _context(self, prepared: PreparedHost, host: Host) -> HostContext:
         """Make a TLS context, or share that of a host with the same certificate and anchors."""
-        anchors = distinct(anchor for gate in host.gates for anchor in gate.bundle.anchors)
-        key = (prepared.key, *prepared.chain, b"", *(anchor.der for anchor in anchors))
+        bundles = tuple(dict.fromkeys(gate.bundle for gate in host.gates))
+        anchors = distinct(anchor for bundle in bundles for anchor in bundle.anchors)
+        windows = tuple(tuple(bundle.windows.get(anchor.fingerprint) for bundle in bundles if anchor in bundle.anchors)
+                        for anchor in anchors)  # fmt: skip
+        key = (prepared.key, *prepared.chain, b"", *(anchor.der for anchor in anchors), windows)
         context = self.parts.contexts.get(key) or self._last.contexts.get(key)
         if context is None:
-            private = load_der_private_key(prepared.key, password=None, unsafe_skip_rsa_key_validation=True)
-            context = build_context(host.name, self.chains[host], private, anchors)
+            anchored = tuple(zip(anchors, windows, strict=True))
+            context = _host_context(host.name, self.chains[host], prepared.key, anchored)
         self.parts.contexts[key] = context
         return context
 
@@ -197,6 +202,20 @@ class _Work:
         if cert is None:
             cert = self.parts.certificates[der] = self._last.certificates.get(der) or read_certificate(der)
         return cert
+
+
+def _host_context(
+    name: str, chain: tuple[Certificate, ...], key: bytes,
+    anchors: tuple[tuple[Certificate, tuple[Window | None, ...]], ...],
+) -> HostContext:  # fmt: skip
+    """Make a host's context; each anchor comes with its windows in the bundles that name it, None for always."""
+    private = load_der_private_key(key, password=None, unsafe_skip_rsa_key_validation=True)
+
+    def build(now: float) -> SSL.Context:
+        counting = (anchor for anchor, windows in anchors if any(w is None or w.holds(now) for w in windows))
+        return build_context(name, chain, private, tuple(counting))
+
+    return HostContext(build, [window for _, windows in anchors for window in windows if window is not None])
 
 
 def _config(frame: Config, parts: _Parts, prepared: Prepared) -> Config:

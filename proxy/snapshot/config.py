@@ -10,7 +10,16 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PlainValidator, Strict, ValidationInfo, field_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    Strict,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic_core import InitErrorDetails, PydanticCustomError, ValidationError
 
 from proxy.decide.peer.depth import Check
@@ -33,6 +42,7 @@ from proxy.snapshot.fields import (
     Frozen,
     Grace,
     HostName,
+    Instant,
     List,
     ListenAddress,
     LogTarget,
@@ -176,10 +186,35 @@ class RevocationConfig(_Model):
         return value
 
 
+class AnchorConfig(_Model):
+    """A file or folder of anchors, and when they count: Unix times in seconds, None is without that end."""
+
+    file: FilePath
+    not_before: Instant | None = None
+    not_after: Instant | None = None
+
+    @field_validator("not_after")
+    @classmethod
+    def _ends_after_it_begins(cls, value: float | None, info: ValidationInfo) -> float | None:
+        begin = info.data.get("not_before")
+        if value is not None and begin is not None and value <= begin:
+            raise ValueError("not_after is not later than not_before: the anchor would never count")
+        return value
+
+
+def _anchor(value: object) -> object:
+    """Let a path alone stand for anchors that always count."""
+    if isinstance(value, str) and value:
+        return {"file": value}
+    if isinstance(value, dict | AnchorConfig):
+        return value
+    raise ValueError("expected the path of a file or folder, or file: with not_before: or not_after:")
+
+
 class TrustConfig(_Model):
     """One named bundle: where its anchors are, and what it asks of every chain to them."""
 
-    anchors: Some[FilePath]
+    anchors: Some[Annotated[AnchorConfig, BeforeValidator(_anchor)]]
     require_eku: bool = False
     revocation: RevocationConfig | None = None
 

@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from proxy.decide.facts import Certificate, MalformedCertificateError, read_certificate
+from proxy.decide.peer.crl.evidence import moment
 
 PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 
@@ -118,6 +119,13 @@ def anchor_fault(anchor: Certificate) -> str | None:
     except x509.ExtensionNotFound:
         return None
     return None if usage.key_cert_sign else "its key usage lacks keyCertSign, so nothing that it signed is accepted"
+
+
+def out_of_date(cert: Certificate, now: float) -> str | None:
+    """Say that a certificate is not valid at Unix time ``now``, if it is not."""
+    if now > cert.not_after:
+        return f"expired on {moment(cert.not_after)}"
+    return f"is not valid before {moment(cert.not_before)}" if now < cert.not_before else None
 
 
 def chain_fault(chain: tuple[Certificate, ...]) -> str | None:

@@ -17,7 +17,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, Str
 
 from proxy.decide.peer.hosts import Host, parse_host, place_of
 from proxy.decide.request.route import normalise_host
-from proxy.decide.units import parse_duration, parse_size
+from proxy.decide.units import parse_duration, parse_instant, parse_size
 from proxy.snapshot.address import Address, parse_listen, parse_server
 
 OFF: Final = "off"
@@ -207,6 +207,7 @@ Name = Annotated[str, StringConstraints(pattern=r"\A[A-Za-z0-9][A-Za-z0-9_.-]{0,
 
 Count = Annotated[int, Field(ge=0)]
 Duration = Annotated[float, BeforeValidator(parse_duration)]
+Instant = Annotated[float, BeforeValidator(parse_instant)]
 Size = Annotated[int, BeforeValidator(parse_size)]
 WorkerCount = Annotated[int | None, PlainValidator(_workers)]
 Rate = Annotated[float | None, PlainValidator(_rate)]

@@ -67,8 +67,10 @@ def _fields(value: object) -> Iterator[tuple[str, str]]:
 
 def _bundle(bundle: PreparedBundle, anchors: tuple[Certificate, ...]) -> Iterator[Entry]:
     yield _entry("bundle", bundle.name, _written(bundle.config, {"anchors"}))
+    windows = dict(bundle.windows)
     for anchor in anchors:
-        yield _entry("anchor", f"{bundle.name}: {_named(anchor)}", "")
+        window = windows.get(anchor.fingerprint)
+        yield _entry("anchor", f"{bundle.name}: {_named(anchor)}", "" if window is None else f"trusted {window}")
     if bundle.revocation is not None:
         for place, crl in enumerate(bundle.revocation.crls, 1):
             yield _entry("crl", f"{bundle.name}: {crl.source} ({place})", f"sha256:{crl.ref.digest[:_DIGEST]}")

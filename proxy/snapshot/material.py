@@ -11,24 +11,23 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from OpenSSL import crypto
 
 from proxy.decide.facts import Certificate
-from proxy.decide.peer.chain import Bundle, check_keys
-from proxy.decide.peer.crl.evidence import moment
+from proxy.decide.peer.chain import Bundle
+from proxy.snapshot.anchors import read_anchors
 from proxy.snapshot.cache import Cache
 from proxy.snapshot.config import CertificateConfig, HostConfig, TrustConfig
 from proxy.snapshot.credentials import (
     CredentialError,
     PrivateKey,
-    anchor_fault,
     chain_fault,
-    distinct,
     matches,
+    out_of_date,
     read_certificates,
     read_private_key,
 )
 from proxy.snapshot.crls import prepare_revocation
 from proxy.snapshot.document import Document
 from proxy.snapshot.fields import is_address
-from proxy.snapshot.files import MAX_CREDENTIAL, Contents, FileError, certificates_in, read
+from proxy.snapshot.files import MAX_CREDENTIAL, Contents, FileError, read
 from proxy.snapshot.prepared import PreparedBundle
 from proxy.snapshot.problems import KeyPath, Problem
 
@@ -67,11 +66,8 @@ class Material:
 
     def bundle(self, name: str, trust: TrustConfig) -> Anchored | None:
         """Read a bundle's anchors; None goes with a problem."""
-        found: list[Certificate] = []
         before = len(self.problems)
-        for place, path in enumerate(trust.anchors):
-            found.extend(self._anchors(path, ("trust", name, "anchors", place)))
-        anchors = distinct(found)
+        anchors, windows = read_anchors(trust.anchors, ("trust", name, "anchors"), self, self._now)
         revocation = prepare_revocation(trust.revocation, ("trust", name, "revocation"), anchors, self, self._now)
         if len(self.problems) > before:
             return None
@@ -80,7 +76,8 @@ class Material:
         except crypto.Error:
             self.problem(("trust", name), "OpenSSL cannot read one of the anchors")
             return None
-        return Anchored(PreparedBundle(name, trust, tuple(anchor.der for anchor in anchors), revocation), anchors)
+        bundle = PreparedBundle(name, trust, tuple(anchor.der for anchor in anchors), revocation, windows)
+        return Anchored(bundle, anchors)
 
     def credential(self, host: HostConfig, at: KeyPath) -> Credential | None:
         """Read what the host at the key path ``at`` presents; None goes with a problem."""
@@ -95,28 +92,6 @@ class Material:
             return None
         self.warnings.extend(self._problem_of((*place, "chain"), text) for text in self._worries(chain[0], host))
         return Credential(chain, key)
-
-    def _anchors(self, path: Path, at: KeyPath) -> Iterator[Certificate]:
-        try:
-            files = certificates_in(path)
-        except FileError as fault:
-            self._unreadable(at, fault)
-            return
-        for file in files:
-            for anchor in self.certificates(file, at):
-                unfit = anchor_fault(anchor)
-                if unfit is not None:
-                    self.problem(at, f"{file}: {anchor.subject} is no anchor: {unfit}")
-                self._worry_about_anchor(anchor, file, at)
-                yield anchor
-
-    def _worry_about_anchor(self, anchor: Certificate, file: Path, at: KeyPath) -> None:
-        dates = _out_of_date(anchor, self._now)
-        if dates is not None:
-            self.warn(at, f"{file}: anchor {anchor.subject} {dates}; it admits nobody")
-        weak = check_keys((anchor,))
-        if weak is not None:
-            self.warn(at, f"{file}: {weak.detail}; it admits nobody")
 
     def _chain(self, config: CertificateConfig, at: KeyPath) -> tuple[Certificate, ...] | None:
         chain = self.certificates(config.chain, at, beside_key=True)
@@ -153,7 +128,7 @@ class Material:
         try:
             contents = read(path, limit)
         except FileError as fault:
-            self._unreadable(at, fault)
+            self.unreadable(at, fault)
             return None
         self.note(path, contents.data)
         return contents
@@ -162,13 +137,14 @@ class Material:
         """Take note of a file that was read, and of what was in it."""
         self.files[path] = hashlib.sha256(data).digest()
 
-    def _unreadable(self, at: KeyPath, fault: FileError) -> None:
+    def unreadable(self, at: KeyPath, fault: FileError) -> None:
+        """Note that a file or folder cannot be read."""
         missing = isinstance(fault.__cause__, FileNotFoundError)
         hint = " (relative paths start from the configuration file's folder)" if missing else ""
         self.problem(at, f"{fault}{hint}")
 
     def _worries(self, leaf: Certificate, host: HostConfig) -> Iterator[str]:
-        dates = _out_of_date(leaf, self._now)
+        dates = out_of_date(leaf, self._now)
         if dates is not None:
             yield f"the certificate of {leaf.subject} {dates}; clients will refuse it"
         if leaf.eku is not None and SERVER_AUTH not in leaf.eku:
@@ -187,12 +163,6 @@ class Material:
 
     def _problem_of(self, at: KeyPath, message: str) -> Problem:
         return self._document.problem(at, message)
-
-
-def _out_of_date(cert: Certificate, now: float) -> str | None:
-    if now > cert.not_after:
-        return f"expired on {moment(cert.not_after)}"
-    return f"is not valid before {moment(cert.not_before)}" if now < cert.not_before else None
 
 
 def _covers(leaf: Certificate, name: str) -> bool:

@@ -6,13 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from OpenSSL import SSL
-
 from proxy.decide.facts import Certificate
 from proxy.decide.peer.chain import Bundle
 from proxy.decide.request.route import Host, HostTable
 from proxy.snapshot.address import Address
 from proxy.snapshot.config import IDLE_TIMEOUT, MAX_CONNECTIONS, MAX_IDLE, Config
+from proxy.snapshot.tls import HostContext
 
 __all__ = ["Address", "Snapshot", "Upstream"]
 
@@ -44,7 +43,7 @@ class Snapshot:
     generation: int
     config: Config
     hosts: HostTable
-    contexts: Mapping[Host, SSL.Context]
+    contexts: Mapping[Host, HostContext]
     certificates: Mapping[Host, tuple[Certificate, ...]]
     bundles: Mapping[str, Bundle]
     upstreams: Mapping[str, Upstream]

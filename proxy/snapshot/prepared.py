@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Self
 
+from proxy.decide.peer.windows import Window
 from proxy.snapshot.cache import Cache
 from proxy.snapshot.config import Config, HostConfig, TrustConfig
 from proxy.snapshot.crls import PreparedRevocation
@@ -19,12 +20,13 @@ from proxy.snapshot.stamps import Watched
 
 @dataclass(frozen=True, slots=True)
 class PreparedBundle:
-    """A bundle: its anchors as DER, and what it judges revocation by."""
+    """A bundle: its anchors as DER, what it judges revocation by, and the windows of anchors by fingerprint."""
 
     name: str
     config: TrustConfig
     anchors: tuple[bytes, ...]
     revocation: PreparedRevocation | None
+    windows: tuple[tuple[str, Window], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,8 @@ no compression and no resumption. A resumed session would carry an identity past
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+from math import inf
 from typing import Any, Final
 
 from cryptography.hazmat.bindings.openssl.binding import Binding
@@ -14,6 +16,7 @@ from OpenSSL import SSL, crypto
 
 from proxy.decide.facts import Certificate
 from proxy.decide.peer.chain import MAX_INTERMEDIATES, STORE_FLAGS
+from proxy.decide.peer.windows import Window, last_change, next_change
 
 CIPHERS_TLS13: Final = b"TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256"
 """AES-128 first: as strong as the P-256 and X25519 keys around it, and the cheapest."""
@@ -59,6 +62,34 @@ def build_context(
         raise ValueError(f"OpenSSL refuses the certificate or key of {host}: {_words(fault)}") from fault
     _trust(context, anchors)
     return context
+
+
+class HostContext:
+    """The TLS context of a host at a given time: only anchors whose windows are open end a chain.
+
+    One whose window is closed must not be there: OpenSSL would end a chain at it that another anchor admits, by a
+    cross-certificate which the client sent, and which the judges never see then. Contexts are not to be changed once
+    they are in use, so each change of the windows takes a new one, made when the first client asks for it.
+    """
+
+    __slots__ = ("__weakref__", "_build", "_context", "_since", "_until", "_windows")
+
+    def __init__(self, build: Callable[[float], SSL.Context], windows: Iterable[Window] = ()) -> None:
+        """Take what makes the context for a Unix time, and the windows of the anchors. Without any it is made here."""
+        self._build = build
+        self._windows = tuple(windows)
+        self._context: SSL.Context | None = None
+        self._since, self._until = inf, -inf
+        if not self._windows:
+            self.at(0.0)
+
+    def at(self, now: float) -> SSL.Context:
+        """Return the context at Unix time ``now``."""
+        context = self._context
+        if context is None or not self._since <= now < self._until:
+            context = self._context = self._build(now)
+            self._since, self._until = last_change(self._windows, now), next_change(self._windows, now)
+        return context
 
 
 def listener_context() -> SSL.Context:

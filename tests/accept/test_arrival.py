@@ -17,6 +17,7 @@ from proxy.decide.peer.gate import Gate
 from proxy.decide.peer.verdicts import Verdicts
 from proxy.decide.request.route import ClientCertificate, Host, HostTable, Route
 from proxy.decide.verdict import Admitted, Reason, Refused, Verdict
+from proxy.snapshot.tls import HostContext
 from tests.support.certificates import make_ca
 from tests.support.memory import CONTEXT, LISTENER, MemoryClient
 
@@ -85,7 +86,7 @@ class Hall:
 
     def handshake(self) -> Handshake:
         """Begin a handshake with the one host."""
-        contexts = dict.fromkeys(self.hosts.hosts, CONTEXT)
+        contexts = dict.fromkeys(self.hosts.hosts, HostContext(lambda _now: CONTEXT))
         return Handshake(self.hosts, contexts, Verdicts(10), Facts(), lambda: 0.0)
 
     def judge(self, _arrival: Arrival) -> Verdict:

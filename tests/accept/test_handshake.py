@@ -18,6 +18,7 @@ from proxy.decide.peer.verdicts import Verdicts
 from proxy.decide.peer.x509_errors import REASON_BY_X509_ERROR
 from proxy.decide.request.route import ClientCertificate, Host, HostTable, Route
 from proxy.decide.verdict import Reason, Refused
+from proxy.snapshot.tls import HostContext
 from tests.support.certificates import DAY, NOW, Issued, make_ca, make_leaf
 from tests.support.memory import CONTEXT
 
@@ -45,7 +46,8 @@ HOSTS = (STRICT, MIXED, PUBLIC, TWO)
 def begin(*hosts: Host, now: float = NOW) -> Handshake:
     """Begin a handshake with these hosts, or all."""
     table = HostTable(hosts or HOSTS)
-    return Handshake(table, dict.fromkeys(table.hosts, CONTEXT), Verdicts(10), Facts(), lambda: now)
+    contexts = dict.fromkeys(table.hosts, HostContext(lambda _now: CONTEXT))
+    return Handshake(table, contexts, Verdicts(10), Facts(), lambda: now)
 
 
 def show(handshake: Handshake, *chain: Issued) -> int:

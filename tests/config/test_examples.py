@@ -24,6 +24,7 @@ WARNINGS = {
     "gateway.yaml": [],
     "policy.yaml": [],
     "revocation.yaml": ["no responder is asked about intermediates"],
+    "rotation.yaml": [],
     "routes.yaml": ["anybody reaches", "a client without a certificate reaches", "anybody reaches"],
     "sidecar.yaml": ["SNI is missing or unknown", "anybody reaches"],
 }
@@ -80,6 +81,7 @@ REQUESTS: dict[str, list[tuple[str | None, str, int]]] = {
         ("partners", "origin.example.com/pins/", 403),
         ("partners", "origin.example.com/", 200),
     ],
+    "rotation.yaml": [("partners", "origin.example.com/", 200)],
     "routes.yaml": [
         ("partners", "origin.example.com/partners", 200),
         ("partners", "origin.example.com/internal/", 403),

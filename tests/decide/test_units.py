@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.decide.units import OCTETS, SECONDS, parse_duration, parse_size
+from proxy.decide.units import OCTETS, SECONDS, parse_duration, parse_instant, parse_size
 
 
 @pytest.mark.parametrize(
@@ -47,10 +47,40 @@ def test_anything_else_is_no_size(text: Any) -> None:
         parse_size(text)
 
 
+@pytest.mark.parametrize(
+    ("text", "unix"),
+    [
+        ("2027-01-01T00:00:00Z", 1798761600), ("2027-01-01T01:00:00+01:00", 1798761600),
+        ("2026-12-31 19:00-05:00", 1798761600), ("2027-01-01T00:00:00.5Z", 1798761600.5),
+    ],
+)
+def test_a_time_has_a_zone(text: str, unix: float) -> None:
+    """With or without seconds, in any zone."""
+    assert parse_instant(text) == unix
+
+
+@pytest.mark.parametrize("text", ["2027-01-01T00:00:00", "2027-01-01 00:00"])
+def test_a_time_without_a_zone_is_an_error(text: str) -> None:
+    """It would mean another moment to each of its readers."""
+    with pytest.raises(ValueError, match="has no time zone; add Z for UTC"):
+        parse_instant(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "2027-01-01", "20270101T000000Z", "2027-W01-1T00:00Z", "1999-01-01T00:00:00Z", "now", 20270101, None, True,
+     "2027-13-01T00:00:00Z", "2027-02-30T00:00:00Z", "2027-01-01T25:00:00Z", "2027-01-01T00:00:00+25:00"],
+)  # fmt: skip
+def test_anything_else_is_no_time(text: Any) -> None:
+    """Also a date that no calendar has."""
+    with pytest.raises(ValueError, match=r"is not a time such as|must be|out of range|strictly between"):
+        parse_instant(text)
+
+
 @given(st.text())
 def test_text_is_a_quantity_or_a_value_error(text: str) -> None:
     """No text does anything but parse or raise ValueError, with a message in ASCII."""
-    for parse in (parse_duration, parse_size):
+    for parse in (parse_duration, parse_instant, parse_size):
         try:
             assert parse(text) >= 0
         except ValueError as fault:

@@ -76,3 +76,12 @@ def test_files_show_by_their_contents(config: Path) -> None:
     after = read_inventory(prepare(config, NOW).inventory)
     assert [kind for kind, _ in set(before) ^ set(after)] == ["anchor", "anchor"]
     assert next(name for _, name in set(after) - set(before)).startswith("cdn: CN=Other sha256:")
+
+
+def test_a_window_shows_at_its_anchor(config: Path) -> None:
+    """It is changed, not removed and added."""
+    window = "[{file: cdn.pem, not_after: 2030-01-01T00:00:00Z}]"
+    (name,) = differing(config, "[cdn.pem]", window)
+    assert name.startswith("anchor cdn: CN=cdn CA sha256:")
+    shown = dict(read_inventory(prepare(config, NOW).inventory))["anchor", name.removeprefix("anchor ")]
+    assert shown[0] == "trusted until 2030-01-01T00:00:00Z"

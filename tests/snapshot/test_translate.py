@@ -65,13 +65,23 @@ def test_the_smallest_configuration_has_the_defaults_that_are_documented() -> No
     assert route.identity_headers == ("rfc9440",)
     assert str(config.admin.address) == "127.0.0.1:9901"
     assert (config.log.target, config.log.handshakes, config.log.requests) == (None, "all", "errors")
-    assert config.trust["cdn"].anchors == (Path("/etc/o/trust/cdn.pem"),)
+    assert [entry.file for entry in config.trust["cdn"].anchors] == [Path("/etc/o/trust/cdn.pem")]
     assert config.limits.model_dump() == {
         "head": 32768, "fields": 128, "handshake_timeout": 10.0, "head_timeout": 15.0, "idle_timeout": 130.0,
         "body_timeout": 60.0, "write_timeout": 60.0, "upstream_connect_timeout": 5.0, "upstream_response_timeout": 60.0,
         "connections": 10000, "handshakes": 1000, "handshake_rate": None, "drain_timeout": 30.0,
         "withdrawal_timeout": 30.0, "cached_verdicts": 20000,
     }  # fmt: skip
+
+
+def test_an_anchor_can_have_a_window() -> None:
+    """A path alone, and a file with one end or both; times are in any zone."""
+    anchors = "[a/, {file: b, not_before: 2027-01-01T01:00:00+01:00}, {file: c, not_after: '2027-01-01 00:00Z'}]"
+    found = read(GOOD.replace("[trust/cdn.pem]", anchors)).trust["cdn"].anchors
+    begin = 1798761600.0
+    assert [(str(entry.file), entry.not_before, entry.not_after) for entry in found] == [
+        ("/etc/o/a", None, None), ("/etc/o/b", begin, None), ("/etc/o/c", None, begin),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -125,6 +135,31 @@ BAD = {
     "null": (edit("  cdn: {anchors: [trust/cdn.pem]}", "  cdn:"), ["4: trust.cdn: expected a mapping of keys"]),
     "text for a list": (edit("[trust/cdn.pem]", "x.pem"), ["4: trust.cdn.anchors: expected a list"]),
     "empty path": (edit("[trust/cdn.pem]", "['']"), ["4: trust.cdn.anchors[0]: expected the path of a file or folder"]),
+    "number for an anchor": (edit("[trust/cdn.pem]", "[5]"), ["4: trust.cdn.anchors[0]: expected the path of a file"]),
+    "unknown key of an anchor": (
+        edit("[trust/cdn.pem]", "[{file: a, not_befor: 2027-01-01T00:00:00Z}]"),
+        ["4: trust.cdn.anchors[0].not_befor: unknown key; did you mean not_before?"],
+    ),
+    "anchor without a file": (
+        edit("[trust/cdn.pem]", "[{not_before: 2027-01-01T00:00:00Z}]"),
+        ["4: trust.cdn.anchors[0].file: this key is missing"],
+    ),
+    "window without a zone": (
+        edit("[trust/cdn.pem]", "[a, {file: b, not_after: 2027-01-01T00:00:00}]"),
+        ["4: trust.cdn.anchors[1].not_after: '2027-01-01T00:00:00' has no time zone; add Z"],
+    ),
+    "window of a day": (
+        edit("[trust/cdn.pem]", "[{file: b, not_after: 2027-01-01}]"),
+        ["4: trust.cdn.anchors[0].not_after: '2027-01-01' is not a time such as"],
+    ),
+    "window that ends before it begins": (
+        edit(
+            "{anchors: [trust/cdn.pem]}",
+            "\n    anchors:\n      - file: b\n        not_before: 2027-01-02T00:00:00Z\n"
+            "        not_after: 2027-01-02T00:00:00+01:00",
+        ),
+        ["8: trust.cdn.anchors[0].not_after: not_after is not later than not_before"],
+    ),
     "number for text": (edit("key: tls/o.key", "key: 5"), ["9: hosts[0].certificate.key: expected text; quote it"]),
     "off for false": (
         edit("[trust/cdn.pem]", "[a], require_eku: off"),

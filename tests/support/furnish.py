@@ -30,7 +30,7 @@ class Furnished:
 def furnish(config: Path) -> Furnished:
     """Write every anchor, chain and key that ``config`` names.
 
-    Paths are relative to its folder; one with a final slash is a folder.
+    Paths are relative to its folder; one with a final slash is a folder. An anchor with a window is a CA of its own.
     """
     document = yaml.safe_load(config.read_text())
     server_ca = make_ca("Server CA")
@@ -38,6 +38,9 @@ def furnish(config: Path) -> Furnished:
     for name, trust in document.get("trust", {}).items():
         bundles[name] = make_ca(f"{name} CA")
         for anchor in trust["anchors"]:
+            if isinstance(anchor, dict):
+                write(config.parent / anchor["file"], pem(make_ca(anchor["file"])))
+                continue
             file = anchor + "ca.pem" if anchor.endswith("/") else anchor
             write(config.parent / file, pem(bundles[name]))
         for source in trust.get("revocation", {}).get("crl", {}).get("sources", ()):

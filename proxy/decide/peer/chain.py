@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from cryptography.hazmat.bindings.openssl.binding import Binding
@@ -17,6 +18,7 @@ from OpenSSL import crypto
 
 from proxy.decide.facts import Certificate, MalformedCertificateError, read_certificate
 from proxy.decide.peer.certificate_policies import check_certificate_policies
+from proxy.decide.peer.windows import ALWAYS, Windows, closed_anchor, next_change
 from proxy.decide.peer.x509_errors import MAX_SUBJECT, refusal_of, who
 from proxy.decide.text import printable
 from proxy.decide.verdict import Reason, Refused
@@ -63,13 +65,15 @@ class Peer:
 class Bundle:
     """A named trust bundle: its anchors (roots or intermediates), and what it asks of every chain.
 
-    Without ``revocation`` nobody asks whether a certificate was revoked.
+    Without ``revocation`` nobody asks whether a certificate was revoked. ``windows`` are of the anchors that do not
+    always count.
     """
 
     name: str
     anchors: tuple[Certificate, ...]
     require_eku: bool = False
     revocation: Revocation | None = None
+    windows: Windows = field(default_factory=lambda: MappingProxyType({}))
     _x509: tuple[crypto.X509, ...] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -83,11 +87,16 @@ class Bundle:
         store is used twice.
         """
         store = crypto.X509Store()
-        for anchor in self._x509:
-            store.add_cert(anchor)
+        for anchor, x509 in zip(self.anchors, self._x509, strict=True):
+            if self.windows.get(anchor.fingerprint, ALWAYS).holds(now):
+                store.add_cert(x509)
         store.set_flags(STORE_FLAGS)
         store.set_time(datetime.fromtimestamp(now, UTC))
         return store
+
+    def next_change(self, now: float) -> float:
+        """Return the first Unix time after ``now`` at which other anchors count: every verdict ends there."""
+        return next_change(self.windows.values(), now)
 
 
 def peer_of(chain: Iterable[Certificate]) -> Peer:
@@ -130,7 +139,7 @@ def _path_of_openssl(peer: Peer, bundle: Bundle, now: float) -> tuple[Certificat
         known = {c.der: c for c in (peer.leaf, *peer.intermediates, *bundle.anchors)}
         return tuple(known.get(der) or read_certificate(der) for der in map(_der_of, built))
     except crypto.X509StoreContextError as fault:
-        return _refusal_of_fault(fault, peer.leaf)
+        return _refusal_of_fault(fault, peer.leaf, bundle, now)
     except crypto.Error as fault:
         # OpenSSL is stricter than cryptography in places, such as the string types of a time.
         return Refused(Reason.MALFORMED_CERTIFICATE, printable(f"OpenSSL cannot read a certificate: {fault}"))
@@ -147,14 +156,27 @@ def _built_by_openssl(peer: Peer, bundle: Bundle, now: float) -> list[crypto.X50
     return crypto.X509StoreContext(bundle.store_at(now), leaf, untrusted).get_verified_chain()
 
 
-def _refusal_of_fault(fault: crypto.X509StoreContextError, leaf: Certificate) -> Refused:
+def _refusal_of_fault(
+    fault: crypto.X509StoreContextError, leaf: Certificate, bundle: Bundle, now: float
+) -> Refused:
     code, depth, text = fault.errors
     try:
         failed = read_certificate(_der_of(fault.certificate))
     except MalformedCertificateError:
         return refusal_of(code, depth, text, "a certificate that cannot be read", leaf)
-    refusal = refusal_of(code, depth, text, failed.subject, leaf)
+    refusal = name_closed_anchor(refusal_of(code, depth, text, failed.subject, leaf), failed, (bundle,), now)
     return replace(refusal, until=failed.not_before) if refusal.reason is Reason.NOT_YET_VALID else refusal
+
+
+def name_closed_anchor(refusal: Refused, failed: Certificate, bundles: Iterable[Bundle], now: float) -> Refused:
+    """Say that an anchor is there whose window is closed, where that is why no path goes on from ``failed``."""
+    if refusal.reason is not Reason.UNTRUSTED_ISSUER:
+        return refusal
+    for bundle in bundles:
+        closed = closed_anchor(failed, bundle.anchors, bundle.windows, now)
+        if closed is not None:
+            return replace(refusal, detail=f"{closed}; {refusal.detail}")
+    return refusal
 
 
 def _der_of(cert: crypto.X509) -> bytes:

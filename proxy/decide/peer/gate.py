@@ -6,7 +6,7 @@ The same steps judge a live connection (which stops at the first refusal) and ex
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from proxy.decide.peer.chain import Bundle, Peer, verify
 from proxy.decide.peer.crl.evidence import Evidence
@@ -35,7 +35,16 @@ class Step:
 
 
 def judge(peer: Peer, gate: Gate, now: float) -> Verdict:
-    """Judge a client's certificates at a gate at Unix time ``now``; the first refusal ends it."""
+    """Judge a client's certificates at a gate at Unix time ``now``; the first refusal ends it.
+
+    No verdict outlives the anchors that count now: others may lead to another path, and so to another identity.
+    """
+    change = gate.bundle.next_change(now)
+    verdict = _judge(peer, gate, now, change)
+    return replace(verdict, until=change) if isinstance(verdict, Refused) and change < verdict.until else verdict
+
+
+def _judge(peer: Peer, gate: Gate, now: float, change: float) -> Verdict:
     chain = verify(peer, gate.bundle, now)
     if isinstance(chain, Refused):
         return chain
@@ -44,7 +53,7 @@ def judge(peer: Peer, gate: Gate, now: float) -> Verdict:
         refusal = rule.judge(identity, now)
         if refusal is not None:
             return refusal
-    return _verdict(identity, _until(identity, gate), check(peer, chain, gate.bundle, now))
+    return _verdict(identity, min(_until(identity, gate), change), check(peer, chain, gate.bundle, now))
 
 
 def _verdict(identity: Identity, until: float, standing: Standing) -> Verdict:
@@ -65,8 +74,7 @@ def _verdict(identity: Identity, until: float, standing: Standing) -> Verdict:
 def explain(peer: Peer, gate: Gate, now: float) -> Iterator[Step]:
     """Yield every step that ``judge`` takes, also those after a refusal by policy, with its verdict."""
     chain = verify(peer, gate.bundle, now)
-    count = len(gate.bundle.anchors)
-    asked = f"a chain to bundle {gate.bundle.name} ({count} anchor{'s' * (count != 1)})"
+    asked = f"a chain to bundle {gate.bundle.name} ({_counted(gate.bundle, now)})"
     if isinstance(chain, Refused):
         yield Step("chain", asked, chain)
         return
@@ -76,6 +84,12 @@ def explain(peer: Peer, gate: Gate, now: float) -> Iterator[Step]:
         yield Step(rule.key, str(rule), rule.judge(identity, now))
     if gate.bundle.revocation is not None:
         yield _revocation(check(peer, chain, gate.bundle, now), str(gate.bundle.revocation))
+
+
+def _counted(bundle: Bundle, now: float) -> str:
+    count = len(bundle.anchors)
+    closed = sum(not window.holds(now) for window in bundle.windows.values())
+    return f"{count} anchor{'s' * (count != 1)}{f', {closed} of them outside its window' if closed else ''}"
 
 
 def _revocation(standing: Standing, asked: str) -> Step:

@@ -16,18 +16,19 @@ from proxy.accept.admission import Admission, AdmissionLimits
 from proxy.accept.arrival import Arrival
 from proxy.accept.handshake import Facts, Handshake
 from proxy.accept.tls import ListenerContext
+from proxy.census import Census
 from proxy.connection import Connection
 from proxy.control.planes import ControlPlane, Settled
 from proxy.decide.facts import Certificate
 from proxy.decide.peer.answers import Answers
-from proxy.decide.verdict import Admitted, Pending, Reason, Refused, Verdict
+from proxy.decide.verdict import Admitted, Identity, Pending, Reason, Refused, Verdict
 from proxy.forward.pool import Pool
 from proxy.in_force import InForce
 from proxy.life import peer_text
 from proxy.observe.escape import Escaped, escaped
 from proxy.observe.expiry import DAY, ExpiryWatch
 from proxy.observe.faults import fault_fields
-from proxy.observe.fields import certificate_fields, revocation_fields
+from proxy.observe.fields import anchor_fields, certificate_fields, revocation_fields
 from proxy.observe.log import Log, members
 from proxy.observe.metrics import Description, Metrics
 from proxy.snapshot.assemble import Steps, at_once
@@ -64,6 +65,7 @@ class House:
         self.in_force = InForce(snapshot, metrics, loop)
         self.admission = Admission(_admission_limits(snapshot))
         self.handshake_timeout = snapshot.config.limits.handshake_timeout
+        self.census = Census()
         self.sweep = Sweep(loop, self._judge_again)
         self.answers = Answers() if answers is None else answers
         self.control: ControlPlane | None = None
@@ -107,6 +109,7 @@ class House:
                 self.fault("a connection's deadline", fault)
                 connection.broken(fault)
         self.sweep.tick(self.wall)
+        self.census.tick(self.connections, self.wall)
         for pool in self.in_force.pools.values():
             pool.tick(now)
         self._retired = {pool for pool in self._retired if not pool.quiet}
@@ -274,10 +277,12 @@ class House:
         host = connection.host.name
         self.metrics.handshake_accepted(host, monotonic() - arrival.started)
         self._watch_expiry(handshake.leaf, host)
+        if verdict.identity is not None:
+            self.metrics.anchor_use(verdict.identity).at = self.wall
         if self.in_force.log_handshakes == "all":
             self.log.write_known(
                 "handshake.accepted",
-                self._known(arrival, host),
+                self._known(arrival, host, verdict.identity),
                 conn=connection.name,
                 peer=peer_text(arrival.address),
                 ms=self._ms(arrival),
@@ -301,12 +306,13 @@ class House:
     def _ms(self, arrival: Arrival) -> float:
         return round((monotonic() - arrival.started) * 1000, 2)
 
-    def _known(self, arrival: Arrival, host: str) -> bytes:
+    def _known(self, arrival: Arrival, host: str, identity: Identity | None) -> bytes:
         """Return what the lines of one client's handshakes have in common, encoded once a day for each."""
         session, handshake = arrival.session, arrival.handshake
         leaf, sni = handshake.leaf, handshake.shown_sni
         agreed = (session.version, session.cipher, session.group, self.in_force.snapshot.generation)
-        key = (sni, host, agreed, None if leaf is None else (leaf.fingerprint, self._days(leaf)))
+        led_to = None if identity is None else (identity.bundle, identity.anchor.fingerprint)
+        key = (sni, host, agreed, led_to, None if leaf is None else (leaf.fingerprint, self._days(leaf)))
         known = self._accepted.get(key)
         if known is None:
             if len(self._accepted) >= MAX_SHOWN:
@@ -314,7 +320,7 @@ class House:
             tls, cipher, group, generation = agreed
             known = self._accepted[key] = members(
                 sni=sni, host=host, tls=tls, cipher=cipher, group=group, generation=generation,
-                certificate=self._certificate(leaf),
+                certificate=self._certificate(leaf), anchor=anchor_fields(identity),
             )  # fmt: skip
         return known
 

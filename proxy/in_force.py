@@ -16,7 +16,7 @@ from proxy.decide.request.route import Route
 from proxy.decide.request.stamp import stamp
 from proxy.decide.verdict import Admitted, Pending, Refused
 from proxy.forward.pool import Pool, PoolLimits
-from proxy.observe.counters import RouteMetrics
+from proxy.observe.counters import AnchorUse, RouteMetrics
 from proxy.observe.metrics import Metrics
 from proxy.snapshot.model import Snapshot
 
@@ -26,6 +26,7 @@ class Grant:
     """A permit for one client on one route, and what forwarding its requests takes: made once, used for many.
 
     ``identity`` are the stamped header lines, ``until`` is the Unix time in seconds at which the permit ends.
+    ``use`` is where to note that the client's anchor is used.
     """
 
     permit: Admitted
@@ -35,6 +36,7 @@ class Grant:
     counters: RouteMetrics
     until: float
     by_certificate: bool
+    use: AnchorUse | None
 
 
 class InForce:
@@ -65,6 +67,7 @@ class InForce:
         self.log_handshakes = snapshot.config.log.handshakes
         same = before is not None and before.snapshot is snapshot
         self.verdicts: Verdicts = before.verdicts if before is not None and same else Verdicts(limits.cached_verdicts)
+        self._metrics = metrics
         self._grants: dict[tuple[bytes, Route], Grant] = {}
         self._stamps: dict[tuple[bytes, Gate | None, tuple[str, ...]], tuple[Admitted, bytes]] = {}
         if before is not None and same:
@@ -89,7 +92,12 @@ class InForce:
     def grant(self, route: Route, peer: Peer | None, now: float) -> Grant | Refused | Pending:
         """Judge a client for a route at Unix time ``now``, and make ready what its requests take."""
         verdict = permit(route, peer, self.verdicts, now)
-        return self.made(verdict, route, peer) if isinstance(verdict, Admitted) else verdict
+        if not isinstance(verdict, Admitted):
+            return verdict
+        grant = self.made(verdict, route, peer)
+        if grant.use is not None:
+            grant.use.at = now
+        return grant
 
     def made(self, verdict: Admitted, route: Route, peer: Peer | None) -> Grant:
         """Make ready what the requests of an admitted client take."""
@@ -101,6 +109,7 @@ class InForce:
                 permit=verdict, route=route, identity=self._stamped(verdict, route, who),
                 pool=self.pools[route.upstream], counters=self._counters[route], until=verdict.until,
                 by_certificate=verdict.identity is not None,
+                use=None if verdict.identity is None else self._metrics.anchor_use(verdict.identity),
             )  # fmt: skip
             if len(self._grants) >= self.limits.cached_verdicts:
                 del self._grants[next(iter(self._grants))]

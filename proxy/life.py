@@ -81,6 +81,12 @@ class Life(asyncio.Protocol):
 
     # --- pauses
 
+    def note_use(self, now: float) -> None:
+        """Note at Unix time ``now`` that the client is there: its anchor is in use."""
+        grant = self._grant
+        if grant is not None and grant.use is not None:
+            grant.use.at = now
+
     def pause_request(self) -> None:
         """Stop reading from the client."""
         if not self._paused and not self._transport.is_closing():

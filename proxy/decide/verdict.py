@@ -96,6 +96,11 @@ class Identity:
     issuers: tuple[Certificate, ...]
     bundle: str
 
+    @property
+    def anchor(self) -> Certificate:
+        """The end of the chain; a leaf can be one itself."""
+        return self.issuers[-1] if self.issuers else self.leaf
+
 
 @dataclass(frozen=True, slots=True)
 class Admitted:

@@ -57,6 +57,15 @@ class RouteMetrics:
         self.seconds = Histogram(REQUEST_BOUNDS)
 
 
+class AnchorUse:
+    """When an anchor of a bundle was last used: a Unix time in seconds, 0 for never since the start."""
+
+    __slots__ = ("at",)
+
+    def __init__(self, at: float = 0.0) -> None:
+        self.at = at
+
+
 class UpstreamMetrics:
     """One upstream: connections open now, and counts since the start."""
 

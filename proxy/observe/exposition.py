@@ -139,6 +139,16 @@ class Collector(PrometheusCollector):
         client = ("fingerprint", "subject")
         yield _ends("originward_certificate", "Server certificates", server, metrics.server_certificates)
         yield _ends("originward_anchor", "Trust anchors", anchor, metrics.anchors)
+        yield _ends("originward_anchor_window", "Windows of trust anchors", anchor, metrics.anchor_windows)
+        used = GaugeMetricFamily(
+            "originward_anchor_last_used_timestamp_seconds",
+            "When a client that an anchor admits was last there, as a Unix time; 0 is never since the start.",
+            labels=anchor,
+        )
+        for one in metrics.anchors:
+            use = metrics.anchor_uses.get((one.labels[0], one.labels[1]))
+            used.add_metric(tuple(map(text, one.labels)), 0.0 if use is None else use.at)
+        yield used
         yield _ends("originward_client_certificate", "Accepted client certificates", client, clients)
 
     def _crls(self) -> Iterator[Metric]:

@@ -11,6 +11,7 @@ from typing import Final
 from proxy.decide.facts import Certificate
 from proxy.decide.peer.crl.evidence import Evidence
 from proxy.decide.peer.ocsp.evidence import OcspEvidence
+from proxy.decide.verdict import Identity
 from proxy.observe.expiry import DAY
 
 MAX_SAN: Final = 20
@@ -33,6 +34,14 @@ def certificate_fields(cert: Certificate, now: float) -> dict[str, object]:
         "not_after": iso_time(cert.not_after),
         "days_left": floor((cert.not_after - now) / DAY),
     }
+
+
+def anchor_fields(identity: Identity | None) -> dict[str, object] | None:
+    """Return the anchor that a client's chain leads to, and the bundle that it is of; None for nobody."""
+    if identity is None:
+        return None
+    anchor = identity.anchor
+    return {"bundle": identity.bundle, "subject": anchor.subject, "fingerprint": f"sha256:{anchor.fingerprint}"}
 
 
 def revocation_fields(evidence: Iterable[Evidence | OcspEvidence], now: float) -> list[dict[str, object]] | None:

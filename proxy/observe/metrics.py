@@ -14,8 +14,8 @@ from math import inf
 from typing import TYPE_CHECKING, Final
 
 from proxy.decide.facts import Certificate
-from proxy.decide.verdict import Reason
-from proxy.observe.counters import Histogram, RouteMetrics, UpstreamMetrics
+from proxy.decide.verdict import Identity, Reason
+from proxy.observe.counters import AnchorUse, Histogram, RouteMetrics, UpstreamMetrics
 from proxy.observe.ocsp import OcspMetrics
 from proxy.snapshot.assemble import Steps, at_once
 
@@ -94,6 +94,8 @@ class Metrics:
     upstreams: dict[str, UpstreamMetrics] = field(default_factory=dict)
     server_certificates: tuple[Expiry, ...] = ()
     anchors: tuple[Expiry, ...] = ()
+    anchor_windows: tuple[Expiry, ...] = ()
+    anchor_uses: dict[tuple[str, str], AnchorUse] = field(default_factory=dict)
     crls: tuple[CrlGauges, ...] = ()
     ocsp: OcspMetrics = field(default_factory=OcspMetrics)
     crl_fetches: dict[tuple[str, str], CrlFetches] = field(default_factory=dict)
@@ -140,6 +142,14 @@ class Metrics:
     def forget_crl_source(self, bundle: str, source: str) -> None:
         """Show an address no more."""
         self.crl_fetches.pop((bundle, source), None)
+
+    def anchor_use(self, identity: Identity) -> AnchorUse:
+        """Return when the anchor that ``identity`` rests on was last used, to be noted there."""
+        key = (identity.bundle, identity.anchor.fingerprint)
+        found = self.anchor_uses.get(key)
+        if found is None:
+            found = self.anchor_uses[key] = AnchorUse()
+        return found
 
     def client_certificate(self, cert: Certificate) -> None:
         """Note an accepted client certificate, whose end is then shown."""
@@ -188,6 +198,9 @@ class Metrics:
         self._warnings = snapshot.warnings
         self.server_certificates = description.server_certificates
         self.anchors = description.anchors
+        self.anchor_windows = _anchor_windows(snapshot)
+        keys = [(anchor.labels[0], anchor.labels[1]) for anchor in self.anchors]
+        self.anchor_uses = {key: self.anchor_uses.get(key) or AnchorUse() for key in keys}
         self.crls = description.crls
         results = [(host.name, result) for host in snapshot.hosts.hosts for result in ("accepted", "refused")]
         nowhere = [key for key in self.handshakes if not key[0]]
@@ -219,6 +232,18 @@ def _anchors(snapshot: Snapshot) -> Steps[tuple[Expiry, ...]]:
             anchors[Expiry((bundle.name, anchor.fingerprint, anchor.subject), anchor.not_after)] = None
             yield
     return tuple(anchors)
+
+
+def _anchor_windows(snapshot: Snapshot) -> tuple[Expiry, ...]:
+    """List the anchors that a bundle trusts until a time of its own, with that time."""
+    windows = (
+        Expiry((bundle.name, anchor.fingerprint, anchor.subject), bundle.windows[anchor.fingerprint].not_after)
+        for bundle in snapshot.bundles.values()
+        if bundle.windows
+        for anchor in bundle.anchors
+        if anchor.fingerprint in bundle.windows
+    )
+    return tuple(dict.fromkeys(window for window in windows if window.not_after < inf))
 
 
 def _crls(snapshot: Snapshot) -> tuple[CrlGauges, ...]:

@@ -11,13 +11,15 @@ from dataclasses import fields
 from itertools import islice
 from typing import Any, Final, NamedTuple
 
-from proxy.observe.counters import Histogram, RouteMetrics, UpstreamMetrics
+from proxy.observe.counters import AnchorUse, Histogram, RouteMetrics, UpstreamMetrics
 from proxy.observe.metrics import MAX_CLIENT_CERTIFICATES, Metrics
 
 OPEN: Final = frozenset({"connections_open", "handshakes_in_progress"})
 """What is open now, of a process and of an upstream: it goes with its worker."""
 
-DESCRIBED: Final = frozenset({"generation", "server_certificates", "anchors", "crls", "_warnings", "_loosened"})
+DESCRIBED: Final = frozenset(
+    {"generation", "server_certificates", "anchors", "anchor_windows", "crls", "_warnings", "_loosened"}
+)
 """What ``Metrics.describe`` sets: it is of a generation, not of a process."""
 
 OWN: Final = frozenset({"last_reload_successful", "last_reload_success", "crl_fetches"})
@@ -54,6 +56,12 @@ class _Upstream(NamedTuple):
     reused_total: int
 
 
+class _LastUse(NamedTuple):
+    """The last use of an anchor as it is sent: of several, the latest counts."""
+
+    at: float
+
+
 def parts(metrics: Metrics) -> Iterator[Counts]:
     """Yield the counters of this process in parts that are quick to make and to send."""
     plain = {field.name: _plain(getattr(metrics, field.name)) for field in fields(metrics) if field.name not in APART}
@@ -71,6 +79,8 @@ def _plain(value: Any) -> Any:
         return _Durations(value.bounds, tuple(value.counts), value.sum)
     if isinstance(value, UpstreamMetrics):
         return _Upstream(*(getattr(value, name) for name in _Upstream._fields))
+    if isinstance(value, AnchorUse):
+        return _LastUse(value.at)
     return value
 
 
@@ -87,6 +97,8 @@ def _live(value: Any) -> Any:
         for name, count in zip(_Upstream._fields, value, strict=True):
             setattr(upstream, name, count)
         return upstream
+    if isinstance(value, _LastUse):
+        return AnchorUse(value.at)
     return value
 
 
@@ -123,6 +135,8 @@ def add(one: Any, other: Any) -> Any:
         return {key: add(one.get(key), other.get(key)) for key in {**one, **other}}
     if isinstance(one, _Durations):
         return _Durations(one.bounds, add(one.counts, other.counts), one.sum + other.sum)
+    if isinstance(one, _LastUse):
+        return max(one, other)
     if isinstance(one, tuple):
         summed = map(sum, zip(one, other, strict=True))
         return _Upstream(*summed) if isinstance(one, _Upstream) else tuple(summed)

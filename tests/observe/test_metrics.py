@@ -13,9 +13,10 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from proxy.decide.facts import Certificate, read_certificate
 from proxy.decide.peer.chain import Bundle
+from proxy.decide.peer.windows import Window
 from proxy.decide.request.route import ClientCertificate, Host, HostTable, Route
-from proxy.decide.verdict import Reason
-from proxy.observe.metrics import MAX_CLIENT_CERTIFICATES, Metrics
+from proxy.decide.verdict import Identity, Reason
+from proxy.observe.metrics import MAX_CLIENT_CERTIFICATES, Expiry, Metrics
 from proxy.snapshot.model import Snapshot
 
 
@@ -105,3 +106,27 @@ def test_the_table_of_client_certificates_is_bounded(extra: int) -> None:
     assert len(metrics.client_certificates) == MAX_CLIENT_CERTIFICATES
     assert "0" in metrics.client_certificates
     assert ("1" in metrics.client_certificates) == (extra == 0)
+
+
+def test_the_end_of_an_anchors_window_is_shown() -> None:
+    """Once for each anchor; one that counts for ever has none."""
+    metrics, described = Metrics(), snapshot(1)
+    metrics.describe(described)
+    assert metrics.anchor_windows == ()
+    windows = {CERT.fingerprint: Window(not_after=5.0)}
+    described.bundles = {"cdn": Bundle("cdn", (CERT, CERT), windows=windows)}  # type: ignore[misc]  # a stand-in
+    metrics.describe(described)
+    assert metrics.anchor_windows == (Expiry(("cdn", CERT.fingerprint, CERT.subject), 5.0),)
+
+
+def test_an_anchors_use_is_the_same_object_across_snapshots() -> None:
+    """What holds it goes on noting there; an anchor that is gone is forgotten."""
+    metrics = Metrics()
+    metrics.describe(snapshot(1))
+    identity = Identity(CERT, (CERT,), "cdn")
+    use = metrics.anchor_use(identity)
+    use.at = 5.0
+    metrics.anchor_use(replace(identity, bundle="gone"))
+    metrics.describe(snapshot(2))
+    assert metrics.anchor_use(identity) is use
+    assert list(metrics.anchor_uses) == [("cdn", CERT.fingerprint)]

@@ -10,8 +10,9 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from proxy.decide.verdict import Reason
+from proxy.observe.counters import AnchorUse
 from proxy.observe.exposition import Exposition
-from proxy.observe.metrics import Metrics
+from proxy.observe.metrics import Expiry, Metrics
 from proxy.supervise.sums import DESCRIBED, LATEST, OPEN, OWN, ROUTES_PER_PART, Sums, join, parts
 
 PASSING = ("originward_connections_open", "originward_handshakes_in_progress", "originward_upstream_connections_open")
@@ -154,3 +155,19 @@ def test_every_field_can_be_sent_and_added() -> None:
     assert known >= DESCRIBED | LATEST | OPEN | OWN
     for field in fields(Metrics):
         assert type(getattr(total, field.name)) is type(getattr(worked(1), field.name)), field.name
+
+
+def test_an_anchor_was_last_used_when_any_worker_saw_it_last() -> None:
+    """Times are no counts: of several, the latest; also where that worker is gone."""
+    sums = Sums()
+    anchors = (Expiry(("cdn", "aa", "CN=A"), 9e9), Expiry(("cdn", "bb", "CN=B"), 9e9))
+    for number, (first, second) in enumerate([(5.0, 0.0), (7.0, 0.0), (6.0, 0.0)], 1):
+        metrics = Metrics(anchors=anchors, generation=1)
+        metrics.anchor_uses = {("cdn", "aa"): AnchorUse(first), ("cdn", "bb"): AnchorUse(second)}
+        sums.update(number, sent(metrics))
+    labels = "[('bundle', 'cdn'), ('fingerprint', '{}'), ('subject', 'CN={}')]"
+    for _ in range(2):
+        page = shown(sums)
+        assert page["originward_anchor_last_used_timestamp_seconds", labels.format("aa", "A")] == 7.0
+        assert page["originward_anchor_last_used_timestamp_seconds", labels.format("bb", "B")] == 0.0
+        sums.retire(2)

@@ -66,7 +66,8 @@ class InForce:
         self.logs_errors = self.log_requests == "errors"
         self.log_handshakes = snapshot.config.log.handshakes
         same = before is not None and before.snapshot is snapshot
-        self.verdicts: Verdicts = before.verdicts if before is not None and same else Verdicts(limits.cached_verdicts)
+        known = None if before is None else before.verdicts
+        self.verdicts: Verdicts = known if known is not None and same else Verdicts(limits.cached_verdicts, known)
         self._metrics = metrics
         self._grants: dict[tuple[bytes, Route], Grant] = {}
         self._stamps: dict[tuple[bytes, Gate | None, tuple[str, ...]], tuple[Admitted, bytes]] = {}

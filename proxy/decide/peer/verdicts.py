@@ -18,12 +18,17 @@ _Key = tuple[bytes, Gate]
 class Verdicts:
     """Remembers at most ``limit`` verdicts; the oldest goes first.
 
-    It belongs to one snapshot: its keys are that snapshot's gates.
+    It belongs to one snapshot: its keys are that snapshot's gates. A gate that is the same object in the snapshot
+    before asks the same, of the same bundle and CRLs, so what ``before`` knows of it still holds. It is taken over when
+    it is asked for: most of ten thousand open connections are not judged anew because another bundle got a CRL.
     """
 
-    __slots__ = ("_by_certificate", "_known", "_limit")
+    __slots__ = ("_before", "_by_certificate", "_known", "_limit")
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, before: Verdicts | None = None) -> None:
+        self._before = before
+        if before is not None:
+            before._before = None  # noqa: SLF001 - one generation is kept, not all of them
         self._known: dict[_Key, Admitted | Refused] = {}
         self._by_certificate: dict[bytes, set[_Key]] = {}
         self._limit = limit
@@ -34,7 +39,7 @@ class Verdicts:
     def judge(self, peer: Peer, gate: Gate, now: float) -> Verdict:
         """Return the verdict on ``peer`` at ``gate`` at Unix time ``now``, from memory while it holds."""
         key = (peer.key, gate)
-        known = self._known.get(key)
+        known = self._known.get(key) or self._carried(key)
         if known is not None and now < known.until:
             return known
         verdict = judge(peer, gate, now)
@@ -44,6 +49,13 @@ class Verdicts:
         else:
             self._remember(key, verdict)
         return verdict
+
+    def _carried(self, key: _Key) -> Admitted | Refused | None:
+        before = self._before
+        known = None if before is None else before._known.get(key)  # noqa: SLF001
+        if known is not None:
+            self._remember(key, known)
+        return known
 
     def _remember(self, key: _Key, verdict: Admitted | Refused) -> None:
         if key not in self._known:
@@ -82,6 +94,8 @@ class Verdicts:
         """Drop the verdicts on every peer with this certificate among what it showed: its status has changed."""
         for key in tuple(self._by_certificate.get(bytes.fromhex(fingerprint), ())):
             self._drop(key)
+        if self._before is not None:
+            self._before.forget(fingerprint)
 
 
 def _digests(peer_key: bytes) -> set[bytes]:

@@ -167,3 +167,42 @@ def test_a_verdict_that_waits_again_takes_the_place_of_the_one_before(monkeypatc
     monkeypatch.setattr(module, "judge", lambda *_: _WAIT)
     assert memo.judge(_EDGE, _CDN_GATE, NOW + 10) is _WAIT
     assert len(memo) == 0
+
+
+def test_a_gate_that_is_still_there_is_asked_nothing_twice(judged: list[tuple[Peer, Gate]]) -> None:
+    """A snapshot after the next, too, for who was asked about in between; nothing but that is kept."""
+    first = Verdicts(16)
+    verdicts = first.judge(_EDGE, _CDN_GATE, NOW), first.judge(_EDGE, _OTHER_GATE, NOW)
+    second = Verdicts(16, first)
+    assert len(second) == 0
+    assert second.judge(_EDGE, _CDN_GATE, NOW + 1) is verdicts[0]
+    third = Verdicts(16, second)
+    assert third.judge(_EDGE, _CDN_GATE, NOW + 2) is verdicts[0]
+    assert len(judged) == 2
+    third.judge(_EDGE, _OTHER_GATE, NOW + 2)
+    assert len(judged) == 3
+
+
+def test_a_changed_gate_is_asked_anew(judged: list[tuple[Peer, Gate]]) -> None:
+    """A new CRL, anchor or rule makes another gate, however much it looks like the one before."""
+    first = Verdicts(16)
+    first.judge(_EDGE, _CDN_GATE, NOW)
+    twin = Gate(_CDN_GATE.bundle, _CDN_GATE.rules)
+    Verdicts(16, first).judge(_EDGE, twin, NOW)
+    assert judged == [(_EDGE, _CDN_GATE), (_EDGE, twin)]
+
+
+def test_what_is_taken_over_ends_in_its_time_and_is_forgotten_with_its_certificate(
+    judged: list[tuple[Peer, Gate]],
+) -> None:
+    """As if it had been there from the beginning."""
+    first = Verdicts(16)
+    first.judge(_EDGE, _CDN_GATE, NOW)
+    assert isinstance(Verdicts(16, first).judge(_EDGE, _CDN_GATE, NOW + DAY + 1), Refused)
+    assert len(judged) == 2
+    first = Verdicts(16)
+    first.judge(_EDGE, _CDN_GATE, NOW)
+    second = Verdicts(16, first)
+    second.forget(_EDGE.leaf.fingerprint)
+    second.judge(_EDGE, _CDN_GATE, NOW)
+    assert len(judged) == 4

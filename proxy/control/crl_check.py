@@ -115,14 +115,17 @@ def examine(  # noqa: PLR0917 - what arrived, and beside what
     return _good(found, _kept_beside(found, older, now), head, verified=verified, worry=_keep(cache, head, data))
 
 
-def restore(origin: Origin, cache: Cache, now: float) -> Good | Flawed | None:
-    """Return what was kept, verified anew but however old; None where there is nothing."""
+def restore(origin: Origin, cache: Cache, now: float, *, compiles: bool = True) -> Good | Flawed | None:
+    """Return what was kept, verified anew but however old; None where there is nothing.
+
+    It is compiled to the cache, too, or, where not ``compiles``, in memory.
+    """
     kept = read_kept(cache, origin.bundle, origin.url)
     if kept is None:
         return None
     head, data = kept
     try:
-        found, verified = _read(origin, data, cache)
+        found, verified = _read(origin, data, cache if compiles else None)
         _check_dates(found, [], now)
     except _FlawError as flaw:
         return flaw.value

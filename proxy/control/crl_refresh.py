@@ -105,7 +105,7 @@ class CrlRefresh:
                 self._settle_later(need, keeping)
                 continue
             keeping.used_at = self._tools.clock()
-            if keeping.source.good is None:
+            if keeping.source.good is None or keeping.is_busy:  # what has come is not in force before it is published
                 if keeping.task is not None and not keeping.is_busy:
                     keeping.wake.set()
                 keeping.needs[need.fingerprint] = need

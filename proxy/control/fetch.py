@@ -297,4 +297,6 @@ def _bounded(value: str | None) -> str | None:
 
 
 def _words(fault: BaseException) -> str:
+    if isinstance(fault, aiohttp.ClientConnectorError):  # its own words have the address of a TLS context in memory
+        return printable(f"no connection to {fault.host}:{fault.port}: {fault.os_error}", MAX_WORDS)
     return printable(str(fault) or type(fault).__name__, MAX_WORDS)

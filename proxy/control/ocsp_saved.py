@@ -15,7 +15,8 @@ from pathlib import Path
 from struct import Struct
 from typing import Final
 
-from proxy.decide.peer.answers import Answer, Unusable
+from proxy.decide.facts import read_certificate
+from proxy.decide.peer.answers import Answer, Status, Unusable
 from proxy.decide.peer.needs import OcspNeed
 from proxy.decide.peer.ocsp.response import MAX_RESPONSE, ends_at, read_answer
 from proxy.decide.peer.ocsp.settings import SKEW
@@ -48,8 +49,7 @@ class SavedAnswers:
 
     async def find(self, need: OcspNeed, now: float) -> Answer | None:
         """Return the answer that was saved, if it still counts at Unix time ``now``."""
-        data = await asyncio.get_running_loop().run_in_executor(self._thread, self._read, _name(need))
-        return None if data is None else _verified(data, need, now)
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._read, need, now)
 
     async def save(self, need: OcspNeed, answer: Answer, der: bytes) -> bool:
         """Keep a response that was verified; False where the disk is too slow. Raises OSError."""
@@ -59,7 +59,7 @@ class SavedAnswers:
         source = answer.source.encode()
         pieces = (_HEAD.pack(_FORMAT, answer.fetched_at, len(source)), source, der)
         try:
-            await asyncio.get_running_loop().run_in_executor(self._thread, self._write, _name(need), pieces)
+            await asyncio.get_running_loop().run_in_executor(self._thread, self._write, need, answer, pieces)
         finally:
             self._unwritten -= 1
         return True
@@ -68,15 +68,23 @@ class SavedAnswers:
         """Give up what is not written yet."""
         self._thread.shutdown(cancel_futures=True)
 
-    def _read(self, name: str) -> bytes | None:
-        data = self._cache.read(name, _MAX_FILE)
-        if data is not None:
-            self._cache.use(name)
-        return data
+    def _read(self, need: OcspNeed, now: float) -> Answer | None:
+        data = self._cache.read(_name(need), _MAX_FILE)
+        answer = None if data is None else _verified(data, need, now)
+        if answer is not None:
+            self._use(need, answer)
+        return answer
 
-    def _write(self, name: str, pieces: tuple[bytes, ...]) -> None:
+    def _use(self, need: OcspNeed, answer: Answer) -> None:
+        """Note that an answer is in use: a revocation for as long as its certificate lasts, asked for or not."""
+        is_revoked = answer.status is Status.REVOKED
+        self._cache.use(_name(need), read_certificate(need.certificate).not_after if is_revoked else None)
+
+    def _write(self, need: OcspNeed, answer: Answer, pieces: tuple[bytes, ...]) -> None:
+        name = _name(need)
         new = not self._cache.path(name).exists()
         self._cache.write(name, pieces)
+        self._use(need, answer)
         if self._count is None:
             self._count = sum(1 for _ in self._files())
         elif new:

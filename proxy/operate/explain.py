@@ -26,11 +26,13 @@ from proxy.decide.request.route import Host, Route, normalise_host
 from proxy.decide.request.stamp import stamp
 from proxy.decide.text import printable
 from proxy.decide.verdict import Admitted, Pending, Reason, Refused, Verdict
+from proxy.operate.kept_crls import with_kept
 from proxy.operate.saved_answers import Saved, read_saved, settle
+from proxy.snapshot.assemble import Assembler, at_once
 from proxy.snapshot.credentials import CredentialError, read_certificates
 from proxy.snapshot.files import FileError, read
-from proxy.snapshot.load import load
 from proxy.snapshot.model import Snapshot
+from proxy.snapshot.prepare import prepare
 from proxy.snapshot.problems import ConfigError, Problem
 
 MAX_CHAIN_FILE: Final = 1 << 20
@@ -86,9 +88,12 @@ class Explanation:
 
 
 class Explainer:
-    """Walks through a connection's decisions, writing down each one."""
+    """Walks through a connection's decisions, writing down each one.
 
-    def __init__(self, snapshot: Snapshot, question: Question) -> None:
+    ``missing`` is what a running proxy would have fetched beforehand, by bundle.
+    """
+
+    def __init__(self, snapshot: Snapshot, question: Question, missing: Mapping[str, Iterable[str]]) -> None:
         self._snapshot = snapshot
         self._question = question
         self._peer: Peer | None = None if question.chain is None else peer_of(question.chain)
@@ -96,6 +101,8 @@ class Explainer:
         self._lines: list[Line] = []
         self._route: Route | None = None
         self._awaits: tuple[str, ...] = ()
+        self._missing = missing
+        self._unfetched: tuple[str, ...] = ()
 
     def run(self) -> Explanation:
         """Take the steps in the order of a live connection, up to the first that refuses."""
@@ -122,6 +129,8 @@ class Explainer:
             self._pass("handshake", "no certificate; some routes of this host do without")
             return None
         settle(self._question.saved, self._peer, host.gates, self._question.at)
+        bundles = dict.fromkeys(gate.bundle.name for gate in host.gates)
+        self._unfetched = tuple(words for bundle in bundles for words in self._missing.get(bundle, ()))
         verdict = self._unanswered(self._verdicts.judge_any(self._peer, host.gates, self._question.at))
         if isinstance(verdict, Refused):
             for gate in host.gates:
@@ -178,13 +187,20 @@ class Explainer:
         headers = tuple(line.decode("latin-1") for line in sent.split(b"\r\n")[1:] if line)
         until = "" if verdict.identity is None else f", at most until {_moment(verdict.until)}"
         return Explanation(
-            True, None, f"forwarded to {route.upstream}{until}", tuple(self._lines), route.path, headers, self._awaits
+            True,
+            None,
+            f"forwarded to {route.upstream}{until}",
+            tuple(self._lines),
+            route.path,
+            headers,
+            (*self._unfetched, *self._awaits),
         )
 
     def _refused(self, step: str, refusal: Refused, answer: str) -> Explanation:
         self._lines.append(Line(step, False, refusal.detail, refusal.reason.value))
         route = None if self._route is None else self._route.path
-        return Explanation(False, refusal.reason.value, answer, tuple(self._lines), route, (), self._awaits)
+        return Explanation(False, refusal.reason.value, answer, tuple(self._lines), route, (),
+                           (*self._unfetched, *self._awaits))  # fmt: skip
 
     def _pass(self, step: str, detail: str) -> None:
         self._lines.append(Line(step, True, detail))
@@ -199,7 +215,9 @@ def explain_command(
     ``ocsp`` are files with OCSP responses. Raises ConfigError where the configuration or a file is bad.
     """
     question = Question(None if chain is None else read_chain(chain), host, target, at, read_saved(ocsp))
-    explanation = Explainer(load(path, generation=0, now=at), question).run()
+    prepared, missing = with_kept(prepare(path, at, None), at)
+    snapshot = at_once(Assembler().assemble(prepared, generation=0))
+    explanation = Explainer(snapshot, question, missing).run()
     if json:
         write(msgspec.json.format(msgspec.json.encode(explanation), indent=2).decode())
     else:

@@ -78,10 +78,10 @@ class Cache:
         self._settle()
         return size
 
-    def use(self, name: str) -> None:
-        """Note that a file is in use, so that neither this instance nor another removes it."""
+    def use(self, name: str, until: float | None = None) -> None:
+        """Note that a file is in use, now or until a Unix time, so that no instance removes it."""
         with suppress(FileNotFoundError):
-            os.utime(self.path(name))
+            os.utime(self.path(name), None if until is None else (until, until))
 
     def keep(self, names: Iterable[str], now: float) -> int:
         """Note that these files are in use, and remove what nobody has used for long; return how many went.

@@ -79,9 +79,15 @@ class Stage:
     generation: int = 1
     fail: bool = False
     settled: list[Mapping[bytes, Settled]] = field(default_factory=list)
+    begun: bool = False
+    go: asyncio.Event | None = None
 
     async def change(self, alter: Callable[[Prepared], Prepared]) -> int:
-        """Put another generation in force, as the control plane does."""
+        """Put another generation in force, as the control plane does; with ``go``, once it is set."""
+        if self.go is not None:
+            self.begun = True
+            self.log.news.set()
+            await self.go.wait()
         if self.fail:
             raise PublishError("a worker does not answer")
         prepared = alter(self.prepared)
@@ -500,6 +506,27 @@ def test_a_crl_that_a_certificate_names_comes_into_force_and_is_told_of(
         await stage.until(lambda: len(stage.settled) == 2)
         stage.refresh.hurry()
         await stage.until(lambda: stage.numbers == [(6, 2)])
+
+    site.run(work)
+
+
+def test_whoever_asks_while_it_is_put_in_force_waits_for_that(tmp_path: Path, offload: Offload, server: Web) -> None:
+    """To tell them earlier that it is there would have them ask again at once, and again."""
+    site = following(tmp_path, offload, server)
+    asked = need(site, server.url())
+    server.answers["/ca.crl"] = web.body(site.crl(5, 1))
+
+    async def work(stage: Stage) -> None:
+        stage.go = asyncio.Event()
+        stage.refresh.ask([asked])
+        await stage.until(lambda: stage.begun)
+        stage.refresh.ask([asked])
+        await asyncio.get_running_loop().run_in_executor(None, lambda: None)  # the loop has turned meanwhile
+        assert stage.settled == []
+        stage.go.set()
+        await stage.until(lambda: stage.settled)
+        assert stage.numbers == [(5, 1)]
+        assert stage.settled == [{asked.key: Settled(None, asked.fingerprint)}]
 
     site.run(work)
 

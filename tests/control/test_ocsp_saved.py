@@ -15,7 +15,7 @@ from proxy.decide.peer.answers import Answer
 from proxy.decide.peer.needs import OcspNeed
 from proxy.decide.peer.ocsp.response import read_answer
 from proxy.decide.peer.ocsp.settings import SKEW
-from proxy.snapshot.cache import Cache, open_cache
+from proxy.snapshot.cache import UNUSED, Cache, open_cache
 from tests.support.certificates import DAY, NOW, make_ca, make_leaf
 from tests.support.ocsp import REVOKED, Single, make_delegate, need_for, respond
 
@@ -107,17 +107,30 @@ def test_what_was_altered_is_not_there(cache: Cache, change: str) -> None:
     assert find(cache, now=NOW - SKEW - 1 if change == "future" else NOW) is None
 
 
+def test_a_revocation_is_kept_as_long_as_its_certificate_lasts(cache: Cache) -> None:
+    """However long nobody asks about it: a restart beside a dead responder must not forget it."""
+    other = need_for(CA, make_leaf(CA))
+    answer = save(cache, NEED, respond(Single(CA, LEAF, REVOKED)))
+    cache.write(other.key.hex() + SUFFIX, (b"",))
+    os.utime(cache.path(other.key.hex() + SUFFIX), (NOW, NOW))
+    end = LEAF.certificate.not_after
+    assert cache.keep([], end) == 1
+    assert find(cache, now=end) == answer
+    assert cache.keep([], end + UNUSED + 1) == 1
+
+
 def test_the_longest_unused_go_first(cache: Cache) -> None:
     """The number is bounded, and what is used is kept."""
-    needs = [need_for(CA, make_leaf(CA, key=LEAF.key)) for _ in range(12)]
-    answer = verified(NEED, GOOD)
+    leaves = [make_leaf(CA, key=LEAF.key) for _ in range(11)]
+    needs = [need_for(CA, leaf) for leaf in leaves]
+    responses = [respond(Single(CA, leaf)) for leaf in leaves]
 
     async def work(saved: SavedAnswers) -> None:
         for age, need in enumerate(needs[:10]):
-            await saved.save(need, answer, GOOD)
+            await saved.save(need, verified(need, responses[age]), responses[age])
             os.utime(cache.path(need.key.hex() + SUFFIX), (age, age))
         await saved.find(needs[0], NOW)  # now it is used
-        await saved.save(needs[10], answer, GOOD)
+        await saved.save(needs[10], verified(needs[10], responses[10]), responses[10])
 
     run(cache, work, limit=10)
     left = {path.name.removesuffix(SUFFIX) for path in cache.directory.iterdir()}

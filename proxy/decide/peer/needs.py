@@ -42,8 +42,11 @@ class CrlNeed:
 
     @cached_property
     def key(self) -> bytes:
-        """What the answer is filed under: the addresses, whichever certificate led to them."""
-        return _digest("crl", *self.urls)
+        """What the answer is filed under: the addresses, whichever certificate led to them, and the bundle.
+
+        A CRL that is wrong for one bundle may be right for another, which trusts another CA.
+        """
+        return _digest("crl", self.bundle, *self.urls)
 
     def __str__(self) -> str:
         """Name what is asked for."""

@@ -37,7 +37,8 @@ def test_the_same_question_has_the_same_key_whoever_asks(changes: dict[str, Any]
 
 def test_a_crl_is_one_need_for_all_its_certificates() -> None:
     """Its addresses count, in their order, and where one ends."""
-    assert replace(CRL, fingerprint="cd" * 32, depth=1, bundle="other").key == CRL.key
+    assert replace(CRL, fingerprint="cd" * 32, depth=1).key == CRL.key
+    assert replace(CRL, bundle="other").key != CRL.key
     keys = {CRL.key, replace(CRL, urls=CRL.urls[::-1]).key, replace(CRL, urls=("".join(CRL.urls),)).key, OCSP.key}
     assert len(keys) == 4
 

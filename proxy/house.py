@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Mapping
 from functools import partial
 from itertools import count
-from math import floor
 from time import monotonic
 from typing import Any, Final, TypeVar
 
@@ -21,15 +20,12 @@ from proxy.connection import Connection
 from proxy.control.planes import ControlPlane, Settled
 from proxy.decide.facts import Certificate
 from proxy.decide.peer.answers import Answers
-from proxy.decide.verdict import Admitted, Identity, Pending, Reason, Refused, Verdict
+from proxy.decide.verdict import Admitted, Pending, Reason, Refused, Verdict
 from proxy.forward.pool import Pool
+from proxy.handshake_lines import HandshakeLines
 from proxy.in_force import InForce
-from proxy.life import peer_text
-from proxy.observe.escape import Escaped, escaped
-from proxy.observe.expiry import DAY, ExpiryWatch
 from proxy.observe.faults import fault_fields
-from proxy.observe.fields import anchor_fields, certificate_fields, revocation_fields
-from proxy.observe.log import Log, members
+from proxy.observe.log import Log
 from proxy.observe.metrics import Description, Metrics
 from proxy.snapshot.assemble import Steps, at_once
 from proxy.snapshot.model import Snapshot
@@ -37,9 +33,6 @@ from proxy.snapshot.tls import listener_context
 from proxy.sweep import Sweep
 from proxy.tenure import Tenure
 from proxy.waiting import Waiter, Waiting
-
-MAX_SHOWN: Final = 1_000
-"""Certificates whose log fields are kept: as many as have a time series of their own in the metrics."""
 
 TICK: Final = 0.25
 """Seconds between looks at the clock: the precision of every time-out, and of ``now`` in every verdict."""
@@ -60,6 +53,7 @@ class House:
         answers: Answers | None = None,
     ) -> None:  # fmt: skip
         self.log = log
+        self.lines = HandshakeLines(log)
         self.metrics = metrics
         self.loop = loop
         self.in_force = InForce(snapshot, metrics, loop)
@@ -79,9 +73,6 @@ class House:
         self._arrivals: set[Arrival] = set()
         self._lingering = 0
         self._retired: set[Pool] = set()
-        self._expiry = ExpiryWatch()
-        self._shown: dict[tuple[str, int], Escaped] = {}
-        self._accepted: dict[tuple[object, ...], bytes] = {}
         self._numbers = count(1)
         self._prefix = secrets.token_hex(5)
         self._gone = asyncio.Event()
@@ -159,7 +150,7 @@ class House:
             self.log.write(
                 "connection.withdrawn", level="warning", reason=refusal.reason.value, detail=refusal.detail,
                 depth=refusal.depth, generation=self.in_force.snapshot.generation, **fields,
-                certificate=self._certificate(leaf),
+                certificate=self.lines.certificate(leaf, self.wall),
             )  # fmt: skip
 
     # --- accept.arrival.Door
@@ -241,27 +232,8 @@ class House:
         handshake = arrival.handshake
         host = handshake.host.name if handshake.host is not None else ""
         self.metrics.handshake_refused(refusal.reason, host)
-        if self.in_force.log_handshakes == "off":
-            return
-        leaf = handshake.leaf
-        who = leaf.fingerprint if leaf is not None else arrival.address[0]
-        self.log.refuse(
-            "handshake.refused",
-            same=("handshake", refusal.reason, handshake.shown_sni, who),
-            reason=refusal.reason.value,
-            detail=refusal.detail,
-            depth=refusal.depth,
-            conn=self.next_id(),
-            peer=peer_text(arrival.address),
-            sni=handshake.shown_sni,
-            host=host or None,
-            generation=self.in_force.snapshot.generation,
-            ms=self._ms(arrival),
-            waited_ms=arrival.waited_ms(),
-            **arrival.agreed(),
-            certificate=self._certificate(leaf),
-            revocation=revocation_fields(refusal.revocation, self.wall),
-        )
+        if self.in_force.log_handshakes != "off":
+            self.lines.refused(arrival, refusal, self.next_id(), self.in_force.snapshot.generation, self.wall)
 
     def established(self, arrival: Arrival) -> None:
         """Hand the connection over to HTTP; count and log the handshake."""
@@ -276,68 +248,17 @@ class House:
         handshake = arrival.handshake
         host = connection.host.name
         self.metrics.handshake_accepted(host, monotonic() - arrival.started)
-        self._watch_expiry(handshake.leaf, host)
+        if handshake.leaf is not None:
+            self.metrics.client_certificate(handshake.leaf)
+            self.lines.expiring(handshake.leaf, host, self.wall)
         if verdict.identity is not None:
             self.metrics.anchor_use(verdict.identity).at = self.wall
         if self.in_force.log_handshakes == "all":
-            self.log.write_known(
-                "handshake.accepted",
-                self._known(arrival, host, verdict.identity),
-                conn=connection.name,
-                peer=peer_text(arrival.address),
-                ms=self._ms(arrival),
-                waited_ms=arrival.waited_ms(),
-                revocation=revocation_fields(verdict.revocation, self.wall),
-            )
+            generation = self.in_force.snapshot.generation
+            self.lines.accepted(arrival, verdict, connection.name, generation, self.wall)
         connection.begin(arrival.early)
         if self.draining:
             connection.drain()
-
-    def _watch_expiry(self, leaf: Certificate | None, host: str) -> None:
-        """Warn of a client certificate that is about to expire: nobody else does (ACM renews no imported ones)."""
-        if leaf is None:
-            return
-        self.metrics.client_certificate(leaf)
-        days = self._expiry.due(leaf, self.wall)
-        if days is not None:
-            fields = certificate_fields(leaf, self.wall)
-            self.log.write("certificate.expiring", level="warning", within_days=days, host=host, certificate=fields)
-
-    def _ms(self, arrival: Arrival) -> float:
-        return round((monotonic() - arrival.started) * 1000, 2)
-
-    def _known(self, arrival: Arrival, host: str, identity: Identity | None) -> bytes:
-        """Return what the lines of one client's handshakes have in common, encoded once a day for each."""
-        session, handshake = arrival.session, arrival.handshake
-        leaf, sni = handshake.leaf, handshake.shown_sni
-        agreed = (session.version, session.cipher, session.group, self.in_force.snapshot.generation)
-        led_to = None if identity is None else (identity.bundle, identity.anchor.fingerprint)
-        key = (sni, host, agreed, led_to, None if leaf is None else (leaf.fingerprint, self._days(leaf)))
-        known = self._accepted.get(key)
-        if known is None:
-            if len(self._accepted) >= MAX_SHOWN:
-                del self._accepted[next(iter(self._accepted))]
-            tls, cipher, group, generation = agreed
-            known = self._accepted[key] = members(
-                sni=sni, host=host, tls=tls, cipher=cipher, group=group, generation=generation,
-                certificate=self._certificate(leaf), anchor=anchor_fields(identity),
-            )  # fmt: skip
-        return known
-
-    def _days(self, leaf: Certificate) -> int:
-        return floor((leaf.not_after - self.wall) / DAY)
-
-    def _certificate(self, leaf: Certificate | None) -> dict[str, object] | None:
-        """Return what the log shows of a certificate, made once a day for each."""
-        if leaf is None:
-            return None
-        key = (leaf.fingerprint, self._days(leaf))
-        shown = self._shown.get(key)
-        if shown is None:
-            if len(self._shown) >= MAX_SHOWN:
-                del self._shown[next(iter(self._shown))]
-            shown = self._shown[key] = escaped(certificate_fields(leaf, self.wall))
-        return shown
 
     # --- connections
 

@@ -3,8 +3,9 @@ PYTHON ?= python3
 VENV ?= .venv
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
+SOAK_MINUTES ?= 4
 
-.PHONY: demo test test-compiled check bench bench-full bench-check clean
+.PHONY: demo test test-compiled soak check bench bench-full bench-check clean
 
 demo: $(VENV)/.ready-to-run  ## a PKI, an app and the proxy, and a table of what comes of each request
 	$(VENV)/bin/originward demo
@@ -18,6 +19,9 @@ test-compiled: $(VENV)/.ready-to-test  ## the same tests on the data path as myp
 	git ls-files -z | xargs -0 cp --parents -t build/compiled
 	cd build/compiled && ORIGINWARD_COMPILE=1 $(abspath $(VENV))/bin/python setup.py -q build_ext --inplace
 	cd build/compiled && $(abspath $(VENV))/bin/python -m pytest -m "not doubles" $(PYTEST_ARGS)
+
+soak: $(VENV)/.ready-to-test  ## reloads, revocations, broken files and killed processes under load, SOAK_MINUTES=4
+	$(VENV)/bin/python -m tests.soak --minutes $(SOAK_MINUTES)
 
 check: $(VENV)/.ready-to-test  ## lint and types
 	$(VENV)/bin/ruff check .

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -63,3 +64,14 @@ def test_what_is_missing_is_said(goal: str, text: str | None, words: list[str], 
     assert [word for word in words if word not in ended.stderr] == []
     assert "Traceback" not in ended.stderr
     assert not venv.exists()
+
+
+def test_the_soak_lasts_as_long_as_it_is_told_to() -> None:
+    """What ``make soak`` runs takes the option that it gives."""
+    if shutil.which("make") is None:
+        pytest.skip("make is not installed")
+    command = ["make", "--no-print-directory", "-n", "soak", "SOAK_MINUTES=0.5", f"VENV={Path(sys.prefix)}"]
+    shown = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=30).stdout
+    words = shown.splitlines()[-1].split()
+    assert words[1:] == ["-m", "tests.soak", "--minutes", "0.5"]
+    subprocess.run([sys.executable, *words[1:], "--help"], cwd=ROOT, capture_output=True, check=True, timeout=30)

@@ -25,21 +25,27 @@ class Notifier:
     def __init__(self, address: str = "", period: float | None = None) -> None:
         self.period = period
         self.on_fault: Callable[[str], None] = lambda _detail: None
+        self._stops = False
         self._address = "\0" + address[1:] if address.startswith("@") else address
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) if address else None
         if self._socket is not None:
             self._socket.setblocking(False)
 
     def ready(self, status: str) -> None:
-        """Say that connections are taken, or that a reload is over, well or not."""
-        self._send("READY=1", f"STATUS={status}")
+        """Say that connections are taken, or that a reload is over, well or not; who stops is not ready again."""
+        if self._stops:
+            self.status(status)
+        else:
+            self._send("READY=1", f"STATUS={status}")
 
     def reloading(self) -> None:
-        """Say that a reload has begun; ``ready`` ends it."""
-        self._send("RELOADING=1", f"MONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}")
+        """Say that a reload has begun; ``ready`` ends it. While requests finish before the end, it is not said."""
+        if not self._stops:
+            self._send("RELOADING=1", f"MONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}")
 
     def stopping(self, status: str) -> None:
         """Say that the end has begun."""
+        self._stops = True
         self._send("STOPPING=1", f"STATUS={status}")
 
     def status(self, text: str) -> None:

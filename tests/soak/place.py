@@ -85,8 +85,8 @@ class Place:
         return time.monotonic()
 
     def reloaded(self, since: int) -> dict[str, Any]:
-        """Wait for the outcome of a reload."""
-        return self.proxy.wait_for(lambda line: line["event"].startswith("reload."), since)
+        """Wait for a reload that changed something, or failed to; who asks besides finds nothing new."""
+        return self.proxy.wait_for(lambda line: line["event"] in ("reload.done", "reload.failed"), since)
 
     def failures(self, start: float, end: float) -> list[str]:
         """Return what failed of the traffic between two times."""

@@ -59,6 +59,18 @@ def test_a_reload_says_when_it_began(manager: socket.socket) -> None:
     notifier.close()
 
 
+def test_whoever_stops_is_not_ready_again(manager: socket.socket) -> None:
+    """A reload while requests finish still judges them, but it does not make the manager believe in a new life."""
+    notifier = Notifier(manager.getsockname())
+    notifier.stopping("draining")
+    notifier.reloading()
+    notifier.ready("generation 2")
+    notifier.alive()
+    said = [heard(manager) for _ in range(3)]
+    assert said == [{"STOPPING": "1", "STATUS": "draining"}, {"STATUS": "generation 2"}, {"WATCHDOG": "1"}]
+    notifier.close()
+
+
 def test_an_abstract_address_is_one_too() -> None:
     """Containers and older systemd use it."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as end:

@@ -27,6 +27,15 @@ from proxy.snapshot.stamps import Watched
 PREPARE_SECONDS: Final = 60.0
 """For reading and checking everything: 2,000 hosts and a CRL of ten million entries take half of it."""
 
+RETRY: Final = "retry"
+"""The trigger of a reload that nobody asked for again."""
+
+FIRST_RETRY_SECONDS: Final = 1.0
+"""After a good change that could not be put in force: a worker that died of something else is back by then."""
+
+LAST_RETRY_SECONDS: Final = 60.0
+"""Between later ones, each of which waits twice as long as the one before."""
+
 
 class Result(StrEnum):
     """How a reload ended."""
@@ -81,7 +90,7 @@ class Plane:
 
     ``complete`` adds to what was read from files what comes from elsewhere; it may raise ConfigError. ``begins`` and
     ``ended`` are told of each reload, and ``fault`` of an exception that nobody foresaw; ``published`` is set with
-    each generation, for who clears it.
+    each generation, for who clears it. ``retries`` are in a row, of a good change that could not be put in force.
     """
 
     def __init__(
@@ -103,6 +112,8 @@ class Plane:
         self._turn = asyncio.Lock()
         self._queued: asyncio.Task[Outcome] | None = None
         self._triggers: dict[str, None] = {}
+        self.retries = 0
+        self._retry: asyncio.TimerHandle | None = None
 
     def request(self, trigger: str) -> asyncio.Task[Outcome]:
         """Ask for a reload, and return the one that will see the files as they are now; it never raises.
@@ -126,7 +137,8 @@ class Plane:
             return self.generation
 
     def close(self) -> None:
-        """Give up a reload that is under way."""
+        """Give up a reload that is under way, or to come."""
+        self._forget_retry()
         if self._queued is not None:
             self._queued.cancel()
 
@@ -134,6 +146,7 @@ class Plane:
         async with self._turn:
             triggers, self._triggers = tuple(self._triggers), {}
             self._queued = None
+            self._forget_retry()
             self.begins()
             since = monotonic()
             result, changes, problems = await self._attempt()
@@ -156,6 +169,8 @@ class Plane:
         except ConfigError as fault:
             return Result.FAILED, NONE, tuple(str(fault).splitlines())
         except (OffloadError, PublishError) as fault:
+            if isinstance(fault, PublishError):
+                self._try_again()
             return Result.REFUSED, NONE, (str(fault),)
         except Exception as fault:  # noqa: BLE001 - what was in force is, and whoever waits has to hear of it
             self.fault("a reload", fault)
@@ -178,4 +193,16 @@ class Plane:
         await self._data.publish(prepared, self.generation + 1)
         self.prepared = prepared
         self.generation += 1
+        self.retries = 0
         self.published.set()
+
+    def _try_again(self) -> None:
+        """Ask for a reload by ourselves: the files are as they are, so nothing else would."""
+        seconds = min(FIRST_RETRY_SECONDS * 2**self.retries, LAST_RETRY_SECONDS)
+        self.retries += 1
+        self._retry = asyncio.get_running_loop().call_later(seconds, self.request, RETRY)
+
+    def _forget_retry(self) -> None:
+        if self._retry is not None:
+            self._retry.cancel()
+            self._retry = None

@@ -17,6 +17,7 @@ from proxy.snapshot.prepared import Prepared
 from proxy.snapshot.problems import ConfigError, Problem
 from tests.support.certificates import NOW, make_ca
 from tests.support.furnish import furnish, pem, write
+from tests.support.harness import PATIENCE
 
 TEXT = """\
 listen: [{address: "127.0.0.1:0"}]
@@ -142,6 +143,38 @@ def test_a_generation_that_cannot_be_put_in_force_is_not_counted(
         assert (outcome.result, outcome.generation, outcome.problems) == (Result.REFUSED, 1, (str(fault),))
         data.fault = None
         assert (await plane.request("signal")).generation == 2
+
+    play(config, offload, script)
+
+
+def test_a_good_change_that_cannot_be_put_in_force_is_tried_again(
+    config: Path, offload: Offload, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By itself: a worker that dies in between must not leave a revoked client in until somebody asks once more."""
+    monkeypatch.setattr("proxy.control.plane.FIRST_RETRY_SECONDS", 0.01)
+
+    async def script(plane: Plane, data: Recorder) -> None:
+        other_anchor(config)
+        data.fault = PublishError("worker 2 ended")
+        assert (await plane.request("watch")).result is Result.REFUSED
+        while plane.retries < 3:
+            await asyncio.wait_for(data.entered.wait(), PATIENCE)
+            await asyncio.sleep(0)
+        data.fault = None
+        await asyncio.wait_for(plane.published.wait(), PATIENCE)
+        assert (plane.generation, plane.retries) == (2, 0)
+
+    outcomes = play(config, offload, script)
+    assert [outcome.triggers for outcome in outcomes[:2]] == [("watch",), ("retry",)]
+
+
+def test_a_bad_change_is_not_tried_again(config: Path, offload: Offload) -> None:
+    """It is as bad as it was, until a file changes."""
+
+    async def script(plane: Plane, _data: Recorder) -> None:
+        write(config.parent / "cdn.pem", b"junk")
+        assert (await plane.request("watch")).result is Result.FAILED
+        assert plane.retries == 0
 
     play(config, offload, script)
 

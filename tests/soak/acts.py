@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 from cryptography.hazmat.primitives.serialization import Encoding
 
@@ -185,10 +186,14 @@ def killed_workers(place: Place, times: int, connections: int) -> None:
 
 def _ports_by_worker(place: Place, mark: int, ours: set[int]) -> list[set[int]]:
     """Tell from the log which of our connections belong together: the numbers of a worker's have one prefix."""
-    lines = [line for line in place.proxy.lines[mark:] if line["event"] == "handshake.accepted"]
     parts: dict[str, set[int]] = {}
-    for line in lines:
-        parts.setdefault(line["conn"].partition("-")[0], set()).add(int(line["peer"].rpartition(":")[2]))
+
+    def known(line: dict[str, Any]) -> bool:
+        if line["event"] == "handshake.accepted":
+            parts.setdefault(line["conn"].partition("-")[0], set()).add(int(line["peer"].rpartition(":")[2]))
+        return ours <= set().union(*parts.values())
+
+    place.proxy.wait_for(known, mark)
     return [part & ours for part in parts.values()]
 
 

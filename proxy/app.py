@@ -34,7 +34,7 @@ from proxy.snapshot.model import Snapshot
 from proxy.snapshot.prepare import prepare
 from proxy.snapshot.prepared import Prepared
 from proxy.supervise.activation import take_handed
-from proxy.supervise.announce import allow_descriptors, announce, find_neighbours
+from proxy.supervise.announce import allow_descriptors, allow_more, announce, find_neighbours
 from proxy.supervise.change import Control, Manager, keep_changing
 from proxy.supervise.cpus import usable_cpus
 from proxy.supervise.doors import Doors, hand_over
@@ -159,7 +159,8 @@ async def _serve(
         hosts=len(snapshot.hosts.hosts), bundles=len(snapshot.bundles),
     )  # fmt: skip
     manager.notifier.ready(f"generation {snapshot.generation}")
-    plane = make_plane(prepared=control.prepared, data=Local(assembler, house, partial(_swapped, log)))
+    swapped = partial(_swapped, log, {snapshot.config.limits.connections})
+    plane = make_plane(prepared=control.prepared, data=Local(assembler, house, swapped))
     plane.fault, plane.complete = house.fault, control.refresh.complete
     control.refresh.attach(plane.change, house.settle)
     changing = asyncio.create_task(keep_changing(plane, manager, admin, Report(log, metrics), log))
@@ -182,7 +183,7 @@ async def _serve(
     return 0
 
 
-def _swapped(log: Log, snapshot: Snapshot) -> None:
-    """Make room for what a new generation allows."""
-    for warning in allow_descriptors(snapshot.config.limits):
+def _swapped(log: Log, warned: set[int], snapshot: Snapshot) -> None:
+    """Make room for what a new generation allows; ``warned`` are the numbers of connections that were warned of."""
+    for warning in allow_more(snapshot.config.limits, warned):
         log.write("warning", level="warning", detail=warning)

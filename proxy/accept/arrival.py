@@ -190,7 +190,8 @@ class Arrival(asyncio.Protocol):
         if self._over:
             self.transport.abort()
         elif self._pending is not None:
-            self._settle(self._pending.otherwise)
+            verdict = self._door.judge(self)  # what is in force may have changed while it waited
+            self._settle(verdict.otherwise if isinstance(verdict, Pending) else verdict)
         else:
             seconds = f"{self._door.handshake_timeout:g} s"
             self._refuse(Refused(Reason.HANDSHAKE_TIMEOUT, f"no complete handshake within {seconds}"), b"")

@@ -23,7 +23,7 @@ from proxy.decide.text import printable
 from proxy.snapshot.cache import Cache
 from proxy.snapshot.credentials import CredentialError
 from proxy.snapshot.crls import CrlFile, compile_crls, open_file
-from proxy.snapshot.kept_crl import KeptHead, read_kept, write_kept
+from proxy.snapshot.kept_crl import KeptHead, kept_name, read_kept, write_kept
 
 MAX_NAME: Final = 256
 """Characters of an issuer's name in the log."""
@@ -122,7 +122,7 @@ def restore(origin: Origin, cache: Cache, now: float, *, compiles: bool = True) 
     """
     kept = read_kept(cache, origin.bundle, origin.url)
     if kept is None:
-        return None
+        return _damaged(cache, kept_name(origin.bundle, origin.url))
     head, data = kept
     try:
         found, verified = _read(origin, data, cache if compiles else None)
@@ -130,6 +130,12 @@ def restore(origin: Origin, cache: Cache, now: float, *, compiles: bool = True) 
     except _FlawError as flaw:
         return flaw.value
     return _good(found, (), head, verified=verified)
+
+
+def _damaged(cache: Cache, name: str) -> Flawed | None:
+    if not cache.path(name).exists():
+        return None
+    return Flawed(Flaw.MALFORMED, f"what was kept is damaged, or cannot be read: {printable(str(cache.path(name)))}")
 
 
 _Opened = list[tuple[CrlFile, Crl]]

@@ -100,19 +100,18 @@ class CrlSource:
         return min((good.next_update for good in found if good is not None), default=None)
 
     async def restore(self) -> Trouble | None:
-        """Take what an earlier process has kept, if there is something, with its deltas."""
-        if self._cache is None:
-            return None
+        """Take what an earlier process has kept, if there is something, with its deltas; else say what was wrong."""
+        trouble: Trouble | None = None
         for url in self.terms.urls:
             found = await self._run_restore(url)
             if isinstance(found, Trouble):
-                return found
-            if found is not None:
+                trouble = found
+            elif found is not None:
                 self.good = found
                 for delta in self._new_deltas():
                     await delta.restore()
                 return None
-        return None
+        return trouble
 
     async def ask(self) -> tuple[Trouble, ...]:
         """Ask for a newer CRL, then for its deltas. What went wrong with the last address, and with the deltas."""

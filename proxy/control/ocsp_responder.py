@@ -80,7 +80,7 @@ class Responder:
         """Say why no question is taken now, None where one is."""
         if self.breaker.is_open:
             last = "" if self.trouble is None else f"; the last time it was {self.trouble.fault}"
-            return Unusable(Fault.BUSY, f"it is left alone after {self.breaker.failures} failures in a row{last}")
+            return Unusable(Fault.BUSY, f"it is left alone; failures in a row: {self.breaker.failures}{last}")
         if len(self.queue) >= MAX_QUEUE:
             return Unusable(Fault.BUSY, f"{MAX_QUEUE} questions wait for it already")
         return None

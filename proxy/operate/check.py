@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 from proxy.decide.facts import Certificate
@@ -13,8 +14,10 @@ from proxy.decide.peer.crl.facts import Crl
 from proxy.decide.peer.crl.settings import Revocation
 from proxy.decide.request.route import Host, Route
 from proxy.decide.text import printable
-from proxy.snapshot.load import load
+from proxy.operate.kept_crls import with_kept
+from proxy.snapshot.assemble import Assembler, at_once
 from proxy.snapshot.model import Snapshot
+from proxy.snapshot.prepare import prepare
 
 DAY: Final = 86400.0
 _INDENT: Final = "    "
@@ -28,14 +31,19 @@ def check(path: Path, now: float, write: Callable[[str], None]) -> int:
     Raises ConfigError with every problem found, which the caller shows (exit code 2). Keys and their contents
     are never shown; text out of certificates is escaped.
     """
-    snapshot = load(path, generation=0, now=now)
-    for line in summary(snapshot, path, now):
+    prepared, missing = with_kept(prepare(path, now, None), now)
+    for line in summary(at_once(Assembler().assemble(prepared, generation=0)), path, now, missing):
         write(line)
     return 0
 
 
-def summary(snapshot: Snapshot, path: Path, now: float) -> Iterator[str]:
-    """Yield the lines of a snapshot's summary; ``path`` is the file that it was loaded from."""
+def summary(
+    snapshot: Snapshot, path: Path, now: float, missing: Mapping[str, Iterable[str]] = MappingProxyType({})
+) -> Iterator[str]:
+    """Yield the lines of a snapshot's summary.
+
+    ``path`` is the file that it was loaded from, ``missing`` what a start would fetch first, by bundle.
+    """
     count = len(snapshot.warnings)
     noted = f"{count} warning{'s' * (count > 1)}, at the end" if count else "no warnings"
     yield f"{printable(str(path))} is good ({noted})"
@@ -47,6 +55,7 @@ def summary(snapshot: Snapshot, path: Path, now: float) -> Iterator[str]:
     for bundle in snapshot.bundles.values():
         yield ""
         yield from _bundle(bundle, snapshot, now)
+        yield from (_line(1, "to be fetched", printable(words)) for words in missing.get(bundle.name, ()))
     if count:
         yield ""
         yield "warnings"

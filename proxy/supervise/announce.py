@@ -35,6 +35,14 @@ def allow_descriptors(limits: Limits) -> Iterator[str]:
         )
 
 
+def allow_more(limits: Limits, warned: set[int]) -> Iterator[str]:
+    """Do the same for another generation; what was said for this limit of connections is not said again."""
+    warnings = list(allow_descriptors(limits))
+    if limits.connections not in warned:
+        yield from warnings
+    warned.add(limits.connections)
+
+
 def find_neighbours(listeners: Sequence[Listener]) -> Iterator[str]:
     """Warn of others who listen on our addresses: an instance that is to be replaced, or one that nobody remembers."""
     shared = shared_with([sock for listener in listeners for sock in listener.sockets]) or frozenset()

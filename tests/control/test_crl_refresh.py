@@ -424,7 +424,7 @@ def test_an_older_crl_is_refused_after_a_restart_too(site: Site, server: Web) ->
 
 
 def test_what_was_kept_and_is_damaged_is_fetched_anew(site: Site, server: Web) -> None:
-    """It is never used."""
+    """It is never used, and the log says so."""
     server.answers["/ca.crl"] = web.in_turn(web.body(site.crl(5, 1)), web.body(site.crl(6)))
 
     async def five(stage: Stage) -> None:
@@ -432,6 +432,9 @@ def test_what_was_kept_and_is_damaged_is_fetched_anew(site: Site, server: Web) -
 
     async def six(stage: Stage) -> None:
         assert stage.numbers == [(6, 0)]
+        line = await stage.line("crl.refused")
+        assert (line["fault"], line["source"]) == ("malformed", server.url())
+        assert line["detail"].startswith("what was kept is damaged, or cannot be read: ")
 
     site.run(five)
     (kept,) = (site.folder / "cache").glob("*.fetched-crl")

@@ -1,4 +1,4 @@
-"""Kept CRLs: ``explain`` judges by what a running proxy has fetched, and says what is not there."""
+"""Kept CRLs: ``explain`` and ``check`` go by what a running proxy has fetched, and says what is not there."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from proxy.operate.check import check
 from proxy.operate.demo.pki import Authority, Credential, Leaf
 from proxy.operate.explain import explain_command
 from proxy.snapshot.cache import open_cache
@@ -45,6 +46,12 @@ class Site:
         found: dict[str, Any] = msgspec.json.decode(lines[0])
         return found
 
+    def check(self) -> list[str]:
+        """Return the lines of ``check`` that name the address."""
+        lines: list[str] = []
+        check(self.config, time.time(), lines.append)
+        return [line.strip() for line in lines if URL in line]
+
 
 @pytest.fixture
 def site(tmp_path: Path) -> Site:
@@ -73,3 +80,10 @@ def test_what_the_proxy_would_not_use_is_not_there(site: Site) -> None:
     """A CRL by somebody else is no better for being in the cache."""
     site.keep(by=Authority.root("CDN CA"))
     assert site.explain()["reason"] == "crl-missing"
+
+
+def test_check_shows_what_was_fetched_and_what_is_to_be(site: Site) -> None:
+    """A configuration with CRLs elsewhere does not look as if it had none."""
+    assert site.check() == ["to be fetched       the CRL at http://pki.example/ca.crl, which the cache does not have"]
+    site.keep(1, 2)
+    assert site.check() == ["crl                 http://pki.example/ca.crl"]

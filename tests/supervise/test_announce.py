@@ -7,7 +7,7 @@ import resource
 import pytest
 
 from proxy.snapshot.limits import Limits
-from proxy.supervise.announce import OWN_DESCRIPTORS, allow_descriptors
+from proxy.supervise.announce import OWN_DESCRIPTORS, allow_descriptors, allow_more
 
 
 def test_open_files_are_allowed_for_or_warned_of(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -22,3 +22,12 @@ def test_open_files_are_allowed_for_or_warned_of(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(resource, "getrlimit", lambda _kind: (1 << 20, 1 << 20))
     assert not list(allow_descriptors(limits))
     assert asked == [(2 * 1000 + OWN_DESCRIPTORS, 4096), (1500, 1500)]
+
+
+def test_a_new_generation_repeats_no_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each CRL that comes is one; what was said at the start, or with another limit, is said once."""
+    monkeypatch.setattr(resource, "setrlimit", lambda _kind, _pair: None)
+    monkeypatch.setattr(resource, "getrlimit", lambda _kind: (1024, 1500))
+    start, more = (Limits.model_construct(connections=number) for number in (1000, 2000))
+    warned = {start.connections}
+    assert [len(list(allow_more(limits, warned))) for limits in (start, more, more, start)] == [0, 1, 0, 0]

@@ -155,6 +155,18 @@ def test_nobody_waits_for_ever(mode: str, status: int, app: RawOrigin, tmp_path:
                 made.house.line("handshake.accepted")
 
 
+def test_who_waited_for_too_long_is_judged_by_what_is_in_force_then(app: RawOrigin, tmp_path: Path) -> None:
+    """Soft would let the client in, but its authority has gone meanwhile."""
+    with stage(tmp_path, app.port, trust=trust("soft"), limits={"handshake_timeout": "2s"}) as made:
+        oracle = Oracle(made.house)
+        with made.house.client(edge_of(made)) as client:
+            oracle.need()
+            made.publish(trust={"cdn": {"anchors": ["other.pem"]}})
+            assert client.response().status == 403
+        assert made.house.line("handshake.refused")["reason"] == "untrusted-issuer"
+        assert made.house.lines("handshake.accepted") == []
+
+
 def test_a_client_that_goes_while_it_waits_is_forgotten(hard: tuple[Stage, Oracle]) -> None:
     """Its answer comes to nobody, and does no harm."""
     made, oracle = hard

@@ -259,6 +259,7 @@ class Connection(Tenure):
         """Answer what is no request, and close."""
         if self._exchange is None:
             self._head = self._route = None
+            self._body_in = self._bytes_out = 0
             self._started = monotonic()
             self._requests += 1
             self._request_id = b""

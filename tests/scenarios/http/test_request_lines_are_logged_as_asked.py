@@ -52,6 +52,15 @@ def test_all_is_all(hasty: Gateway) -> None:
     assert line["client"].startswith("sha256:")
 
 
+def test_what_is_no_request_has_no_octets_of_the_one_before(patient: Gateway) -> None:
+    """Its line is about itself."""
+    since = len(patient.proxy.lines)
+    with patient.admitted() as client:
+        client.ask("/upload", method="POST", body=b"12345")
+        assert client.send(b"no request\r\n\r\n").answer().status == 400
+    assert patient.refusal(since)["bytes_in"] == 0
+
+
 def test_off_is_none(tmp_path: Path) -> None:
     """Not even refusals; the metrics have them."""
     with gateway(tmp_path, log={"requests": "off"}) as site:

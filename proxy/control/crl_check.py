@@ -112,7 +112,7 @@ def examine(  # noqa: PLR0917 - what arrived, and beside what
             _check_numbers(found, older)
     except _FlawError as flaw:
         return flaw.value
-    return _good(found, _kept_beside(found, older, now), head, verified=verified, worry=_keep(cache, head, data))
+    return _good(found, _kept_beside(found, older), head, verified=verified, worry=_keep(cache, head, data))
 
 
 def restore(origin: Origin, cache: Cache, now: float, *, compiles: bool = True) -> Good | Flawed | None:
@@ -182,10 +182,11 @@ def _check_numbers(found: _Opened, older: _Opened) -> None:
             raise _FlawError(Flaw.REPLAYED, detail)
 
 
-def _kept_beside(found: _Opened, older: _Opened, now: float) -> tuple[CrlFile, ...]:
-    """Return what stays in use beside a newer answer: CRLs that it does not replace, as long as they are up to date.
+def _kept_beside(found: _Opened, older: _Opened) -> tuple[CrlFile, ...]:
+    """Return what stays in use beside a newer answer: CRLs that it does not replace, however old; the freshest first.
 
-    So neither the change to another key of the CA nor another of its CRLs at this address leaves a client without.
+    So neither the change to another key of the CA nor another of its CRLs at this address leaves a client without, and
+    what only the old key's CRL lists stays revoked.
     """
     ranks = {crl.group: rank(crl) for _, crl in found}
     new = {file.ref.digest for file, _ in found}
@@ -193,7 +194,6 @@ def _kept_beside(found: _Opened, older: _Opened, now: float) -> tuple[CrlFile, .
         (crl.next_update, file)
         for file, crl in older
         if file.ref.digest not in new
-        and crl.next_update >= now
         and (crl.group not in ranks or rank(crl) > ranks[crl.group])
     ]
     return tuple(file for _, file in sorted(stay, key=lambda pair: pair[0], reverse=True)[:MAX_BESIDE])

@@ -103,6 +103,9 @@ class _Inquiry:
                 return refuse_revoked(cert, finding, finding.listed, depth)
         direct = [finding for finding in findings if finding.by_issuer]
         used, missing, stale = self._sorted_out(direct or findings)
+        if missing and direct:  # the CRLs of another key of the CA speak of all its certificates, too
+            used, missing, old = self._sorted_out(findings)
+            stale = stale or old
         if missing:
             faults.extend(self.wanted.ask(cert, above, depth))
             self.wanted.join(self._wanted_beside)

@@ -28,6 +28,8 @@ KEY = frozenset({x509.ReasonFlags.key_compromise})
 REST = frozenset(x509.ReasonFlags) - KEY - {x509.ReasonFlags.unspecified, x509.ReasonFlags.remove_from_crl}
 OLD: dict[str, Any] = {"this_update": NOW - 3 * DAY, "next_update": NOW - DAY}
 ROOT_CRL = crl_of(ROOT)
+REKEYED = make_ca("Middle", ROOT)
+REKEYED_CRL = crl_of(REKEYED)
 MIDDLE_CRL = crl_of(MIDDLE)
 
 
@@ -71,6 +73,12 @@ ROWS: list[tuple[str, list[Crl], dict[str, Any], str]] = [
      {}, "crl-stale"),
     ("of a namesake", [ROOT_CRL, crl_of(make_ca("Middle"))], {}, "crl-missing"),
     ("a namesake's newer one", [ROOT_CRL, crl_of(MIDDLE, {77: 1}), crl_of(make_ca("Middle"), number=9)], {}, "revoked"),
+    ("out of date, beside one of the CA's new key", [ROOT_CRL, crl_of(MIDDLE, **OLD), REKEYED_CRL],
+     {"issuers": (REKEYED.certificate,)}, "good"),
+    ("listed by the old key only", [ROOT_CRL, crl_of(MIDDLE, {77: 1}, **OLD), REKEYED_CRL],
+     {"issuers": (REKEYED.certificate,)}, "revoked"),
+    ("both out of date", [ROOT_CRL, crl_of(MIDDLE, **OLD), crl_of(REKEYED, **OLD)],
+     {"issuers": (REKEYED.certificate,)}, "crl-stale"),
     ("of users only", [ROOT_CRL, crl_of(MIDDLE, extensions=[USERS])], {}, "good"),
     ("of CAs only", [ROOT_CRL, crl_of(MIDDLE, extensions=[CAS])], {}, "crl-missing"),
     ("of the root, users only", [crl_of(ROOT, extensions=[USERS]), MIDDLE_CRL], {}, "crl-missing"),

@@ -128,10 +128,12 @@ def _against_smallest(results: Results, row: Row) -> float | None:
 
 def _caption(results: Results) -> str:
     machine, about = results.about["machine"], results.about
+    share = "" if about["scale"] == 1 else f" of {about['scale']:.0%} of the usual load each"
     return (
-        f"Medians of {about['rounds']} rounds, lowest and highest in brackets; less is better. {results.date[:10]}, "
-        f"{machine['cores']} cores, {machine['cpu']}, {machine['memory_gb']} GB, {machine['system']}, Linux "
-        f"{machine['kernel']}, {machine['python']}. Every proxy has one process or thread on a core of its own.\n"
+        f"Medians of {about['rounds']} rounds{share}, lowest and highest in brackets; less is better. "
+        f"{results.date[:10]}, {machine['cores']} cores, {machine['cpu']}, {machine['memory_gb']} GB, "
+        f"{machine['system']}, Linux {machine['kernel']}, {machine['python']}. "
+        "Every proxy has one process or thread on a core of its own.\n"
     )
 
 

@@ -163,7 +163,7 @@ async def _serve(
     plane = make_plane(prepared=control.prepared, data=Local(assembler, house, swapped))
     plane.fault, plane.complete = house.fault, control.refresh.complete
     control.refresh.attach(plane.change, house.settle)
-    changing = asyncio.create_task(keep_changing(plane, manager, admin, Report(log, metrics), log))
+    changing = asyncio.create_task(keep_changing(plane, manager, admin, Report(log, metrics), control))
     await stop.drain.wait()
     changing.cancel()
     plane.close()

@@ -134,18 +134,13 @@ class CrlSource:
 
     def _new_deltas(self) -> list[CrlSource]:
         """Let the deltas be those that the CRL names now; return those that are new."""
-        named = [] if self.good is None or self.terms.is_delta else list(self.good.freshest)
-        allowed = [url for url in named if self._may_lead_to(url)][:MAX_DELTAS]
+        allowed = () if self.good is None else deltas_of(self.good, self.terms)
         new = {url: self._delta(url) for url in allowed if url not in self.deltas}
         self.deltas = {url: self.deltas.get(url) or new[url] for url in allowed}
         return list(new.values())
 
-    def _may_lead_to(self, url: str) -> bool:
-        """Tell whether a delta may be fetched: of an allowed host, or beside the CRL itself."""
-        return self.terms.allows(url) or place_of(url) in [place_of(own) for own in self.terms.urls]
-
     def _delta(self, url: str) -> CrlSource:
-        return CrlSource(replace(self.terms, urls=(url,), is_delta=True), self._tools, self._cache)
+        return CrlSource(terms_of_delta(self.terms, url), self._tools, self._cache)
 
     # --- one address
 
@@ -201,12 +196,29 @@ class CrlSource:
         return Trouble(url, found.flaw, found.detail, refused=True) if isinstance(found, Flawed) else found
 
     def _origin(self, url: str) -> Origin:
-        return Origin(self.terms.bundle, url, self.terms.urls[0], self.terms.issuers, self.terms.is_delta)
+        return origin_of(self.terms, url)
 
     def _scratch(self) -> Path:
         """Name a file for what arrives; the cache removes one that is left behind."""
         folder = Path(tempfile.gettempdir()) if self._cache is None else self._cache.directory
         return folder / f".{secrets.token_hex(8)}.new"
+
+
+def origin_of(terms: Terms, url: str) -> Origin:
+    """Say where what is at one address of a source comes from."""
+    return Origin(terms.bundle, url, terms.urls[0], terms.issuers, terms.is_delta)
+
+
+def terms_of_delta(terms: Terms, url: str) -> Terms:
+    """Return what a delta CRL at ``url`` of a source is asked for."""
+    return replace(terms, urls=(url,), is_delta=True)
+
+
+def deltas_of(good: Good, terms: Terms) -> tuple[str, ...]:
+    """Return the addresses of deltas that may be fetched: of an allowed host, or beside the CRL itself."""
+    places = [place_of(own) for own in terms.urls]
+    named = () if terms.is_delta else good.freshest
+    return tuple(url for url in named if terms.allows(url) or place_of(url) in places)[:MAX_DELTAS]
 
 
 def _opened(path: Path) -> BinaryIO:

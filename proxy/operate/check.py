@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import os
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from types import MappingProxyType
 from typing import Final
 
 from proxy.decide.facts import Certificate
@@ -14,12 +14,13 @@ from proxy.decide.peer.crl.facts import Crl
 from proxy.decide.peer.crl.settings import Revocation
 from proxy.decide.request.route import Host, Route
 from proxy.decide.text import printable
-from proxy.operate.kept_crls import with_kept
-from proxy.snapshot.assemble import Assembler, at_once
+from proxy.operate.kept import Gap, load_with_kept
 from proxy.snapshot.model import Snapshot
-from proxy.snapshot.prepare import prepare
 
 DAY: Final = 86400.0
+MAX_WHY: Final = 512
+"""Characters of why a CRL is not there."""
+
 _INDENT: Final = "    "
 _LABEL: Final = 20
 """Columns of a label: the longest, ``client certificate``, and a gap."""
@@ -29,20 +30,18 @@ def check(path: Path, now: float, write: Callable[[str], None]) -> int:
     """Load the configuration at ``path`` as of Unix time ``now`` and ``write`` its summary line by line; return 0.
 
     Raises ConfigError with every problem found, which the caller shows (exit code 2). Keys and their contents
-    are never shown; text out of certificates is escaped.
+    are never shown; text out of certificates is escaped. Of CRLs elsewhere it shows what a proxy has kept.
     """
-    prepared, missing = with_kept(prepare(path, now, None), now)
-    for line in summary(at_once(Assembler().assemble(prepared, generation=0)), path, now, missing):
+    loaded = load_with_kept(path, now, os.environ)
+    for line in summary(loaded.snapshot, path, now, loaded.gaps):
         write(line)
     return 0
 
 
-def summary(
-    snapshot: Snapshot, path: Path, now: float, missing: Mapping[str, Iterable[str]] = MappingProxyType({})
-) -> Iterator[str]:
-    """Yield the lines of a snapshot's summary.
+def summary(snapshot: Snapshot, path: Path, now: float, gaps: Sequence[Gap] = ()) -> Iterator[str]:
+    """Yield the lines of a snapshot's summary; ``path`` is the file that it was loaded from.
 
-    ``path`` is the file that it was loaded from, ``missing`` what a start would fetch first, by bundle.
+    ``gaps`` are the CRLs elsewhere of which nothing is at hand.
     """
     count = len(snapshot.warnings)
     noted = f"{count} warning{'s' * (count > 1)}, at the end" if count else "no warnings"
@@ -55,7 +54,7 @@ def summary(
     for bundle in snapshot.bundles.values():
         yield ""
         yield from _bundle(bundle, snapshot, now)
-        yield from (_line(1, "to be fetched", printable(words)) for words in missing.get(bundle.name, ()))
+        yield from _gaps(bundle, gaps)
     if count:
         yield ""
         yield "warnings"
@@ -126,12 +125,20 @@ def _bundle(bundle: Bundle, snapshot: Snapshot, now: float) -> Iterator[str]:
             yield from _crl(crl, bundle.revocation, now)
 
 
+def _gaps(bundle: Bundle, gaps: Sequence[Gap]) -> Iterator[str]:
+    for gap in gaps:
+        if gap.bundle == bundle.name:
+            yield _line(1, "crl", printable(gap.url))
+            yield _line(1, "", printable(gap.why, MAX_WHY))
+
+
 def _crl(crl: Crl, revocation: Revocation, now: float) -> Iterator[str]:
     """Show a CRL: what it is, whom it is by, its entries and its dates."""
     number = "without a number" if crl.number is None else str(crl.number)
     kind = "CRL" if crl.base is None else f"delta CRL (of {crl.base})"
     yield _line(1, "crl", printable(crl.source))
-    yield _line(1, "", f"{kind} {number} of {printable(crl.issuer)}; entries: {len(crl)}")
+    fetched = "" if crl.fetched_at is None else f"; fetched {moment(crl.fetched_at)}"
+    yield _line(1, "", f"{kind} {number} of {printable(crl.issuer)}; entries: {len(crl)}{fetched}")
     end = moment(crl.next_update)
     until = f"until {end}" if now <= crl.next_update else f"OUT OF DATE since {end}"
     replaced = "" if crl in revocation.crls.newest else "; replaced by a newer one"

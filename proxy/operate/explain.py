@@ -5,8 +5,9 @@ It needs no running proxy, and ``--at`` answers for another day: would this cert
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -26,17 +27,18 @@ from proxy.decide.request.route import Host, Route, normalise_host
 from proxy.decide.request.stamp import stamp
 from proxy.decide.text import printable
 from proxy.decide.verdict import Admitted, Pending, Reason, Refused, Verdict
-from proxy.operate.kept_crls import with_kept
+from proxy.operate.kept import Loaded, load_with_kept
 from proxy.operate.saved_answers import Saved, read_saved, settle
-from proxy.snapshot.assemble import Assembler, at_once
 from proxy.snapshot.credentials import CredentialError, read_certificates
 from proxy.snapshot.files import FileError, read
 from proxy.snapshot.model import Snapshot
-from proxy.snapshot.prepare import prepare
 from proxy.snapshot.problems import ConfigError, Problem
 
 MAX_CHAIN_FILE: Final = 1 << 20
 """Octets of a chain file: a hundred certificates fit, and nothing that was given by mistake."""
+
+MAX_GAP: Final = 1024
+"""Characters of a CRL's address, and of why it is not there."""
 
 EXAMPLE_CLIENT: Final = b"192.0.2.1"
 """RFC 5737: an address for examples stands where the client's would."""
@@ -75,7 +77,8 @@ class Line:
 class Explanation:
     """The answer: every step, the route if one was found, and what the app would get.
 
-    ``awaits`` is what a running proxy would ask for first; the answer is the one without it.
+    ``awaits`` is what a running proxy would ask for first; the answer is the one without it. ``lacks`` are addresses of
+    CRLs of which nothing was kept, with why.
     """
 
     admitted: bool
@@ -85,15 +88,13 @@ class Explanation:
     route: str | None
     headers: tuple[str, ...]
     awaits: tuple[str, ...] = ()
+    lacks: tuple[str, ...] = ()
 
 
 class Explainer:
-    """Walks through a connection's decisions, writing down each one.
+    """Walks through a connection's decisions, writing down each one."""
 
-    ``missing`` is what a running proxy would have fetched beforehand, by bundle.
-    """
-
-    def __init__(self, snapshot: Snapshot, question: Question, missing: Mapping[str, Iterable[str]]) -> None:
+    def __init__(self, snapshot: Snapshot, question: Question) -> None:
         self._snapshot = snapshot
         self._question = question
         self._peer: Peer | None = None if question.chain is None else peer_of(question.chain)
@@ -101,8 +102,6 @@ class Explainer:
         self._lines: list[Line] = []
         self._route: Route | None = None
         self._awaits: tuple[str, ...] = ()
-        self._missing = missing
-        self._unfetched: tuple[str, ...] = ()
 
     def run(self) -> Explanation:
         """Take the steps in the order of a live connection, up to the first that refuses."""
@@ -129,8 +128,6 @@ class Explainer:
             self._pass("handshake", "no certificate; some routes of this host do without")
             return None
         settle(self._question.saved, self._peer, host.gates, self._question.at)
-        bundles = dict.fromkeys(gate.bundle.name for gate in host.gates)
-        self._unfetched = tuple(words for bundle in bundles for words in self._missing.get(bundle, ()))
         verdict = self._unanswered(self._verdicts.judge_any(self._peer, host.gates, self._question.at))
         if isinstance(verdict, Refused):
             for gate in host.gates:
@@ -187,20 +184,13 @@ class Explainer:
         headers = tuple(line.decode("latin-1") for line in sent.split(b"\r\n")[1:] if line)
         until = "" if verdict.identity is None else f", at most until {_moment(verdict.until)}"
         return Explanation(
-            True,
-            None,
-            f"forwarded to {route.upstream}{until}",
-            tuple(self._lines),
-            route.path,
-            headers,
-            (*self._unfetched, *self._awaits),
+            True, None, f"forwarded to {route.upstream}{until}", tuple(self._lines), route.path, headers, self._awaits
         )
 
     def _refused(self, step: str, refusal: Refused, answer: str) -> Explanation:
         self._lines.append(Line(step, False, refusal.detail, refusal.reason.value))
         route = None if self._route is None else self._route.path
-        return Explanation(False, refusal.reason.value, answer, tuple(self._lines), route, (),
-                           (*self._unfetched, *self._awaits))  # fmt: skip
+        return Explanation(False, refusal.reason.value, answer, tuple(self._lines), route, (), self._awaits)
 
     def _pass(self, step: str, detail: str) -> None:
         self._lines.append(Line(step, True, detail))
@@ -215,15 +205,22 @@ def explain_command(
     ``ocsp`` are files with OCSP responses. Raises ConfigError where the configuration or a file is bad.
     """
     question = Question(None if chain is None else read_chain(chain), host, target, at, read_saved(ocsp))
-    prepared, missing = with_kept(prepare(path, at, None), at)
-    snapshot = at_once(Assembler().assemble(prepared, generation=0))
-    explanation = Explainer(snapshot, question, missing).run()
+    explanation = explain_loaded(load_with_kept(path, at, os.environ), question)
     if json:
         write(msgspec.json.format(msgspec.json.encode(explanation), indent=2).decode())
     else:
         for line in as_text(explanation, question):
             write(line)
     return 0 if explanation.admitted else 1
+
+
+def explain_loaded(loaded: Loaded, question: Question) -> Explanation:
+    """Answer one question by a snapshot, and say which CRLs it lacks of the bundles that its host asks."""
+    explanation = Explainer(loaded.snapshot, question).run()
+    host = loaded.snapshot.hosts.find(normalise_host(question.host))
+    asked = set() if host is None else {gate.bundle.name for gate in host.gates}
+    lacks = tuple(f"{gap.url}: {gap.why}" for gap in loaded.gaps if gap.bundle in asked)
+    return replace(explanation, lacks=lacks)
 
 
 def read_chain(path: Path) -> tuple[Certificate, ...]:
@@ -254,6 +251,9 @@ def as_text(explanation: Explanation, question: Question) -> Iterator[str]:
     if explanation.awaits:
         yield "that is without what a running proxy would ask for first (--ocsp takes a saved response):"
         yield from (f"  {printable(need)}" for need in explanation.awaits)
+    if explanation.lacks:
+        yield "that is without these CRLs:"
+        yield from (f"  {printable(gap, MAX_GAP)}" for gap in explanation.lacks)
     if explanation.headers:
         yield "the app gets:"
         yield from (f"  {printable(header, 200)}" for header in explanation.headers)

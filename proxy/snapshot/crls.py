@@ -8,7 +8,7 @@ bring along, and are held against that one then.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -57,10 +57,11 @@ class Desk(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class CrlFile:
-    """A compiled CRL, and where it came from."""
+    """A compiled CRL, and where it came from; ``fetched_at`` is for whoever tells of it when that was."""
 
     ref: CrlRef
     source: str
+    fetched_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +114,8 @@ def prepare_revocation(
 
 def open_file(file: CrlFile) -> Crl:
     """Open a compiled CRL. Raises CrlIndexError where its index file has gone since it was prepared."""
-    return open_crl(file.ref, file.source)
+    crl = open_crl(file.ref, file.source)
+    return crl if file.fetched_at is None else replace(crl, fetched_at=file.fetched_at)
 
 
 def assemble_revocation(

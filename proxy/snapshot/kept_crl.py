@@ -6,6 +6,10 @@ A file is one line of JSON (where it came from, when, what the server knows it b
 from __future__ import annotations
 
 import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -55,3 +59,16 @@ def read_kept(cache: Cache, bundle: str, url: str) -> tuple[KeptHead, bytes] | N
         return None
     same = (head.bundle, head.url) == (bundle, url) and head.digest == hashlib.sha256(data).hexdigest()
     return (head, data) if found and same else None
+
+
+def find_kept(directory: Path) -> Iterator[KeptHead]:
+    """Yield what is known of each CRL that is kept in a folder, but for the damaged ones. Raises OSError."""
+    with os.scandir(directory) as entries:
+        paths = [Path(entry.path) for entry in entries if entry.name.endswith(SUFFIX) and entry.is_file()]
+    for path in sorted(paths):
+        with path.open("rb") as stream:
+            line = stream.readline(MAX_LINE)
+        with suppress(msgspec.MsgspecError):
+            head = msgspec.json.decode(line, type=KeptHead)
+            if path.name == kept_name(head.bundle, head.url):
+                yield head

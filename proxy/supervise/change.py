@@ -37,8 +37,12 @@ class Control:
     refresh: CrlRefresh
 
 
-async def keep_changing(plane: Plane, manager: Manager, admin: Admin, report: Report, log: Log) -> None:
-    """Reload whenever told to: by a signal, on the admin address, or by a change of the files."""
+async def keep_changing(plane: Plane, manager: Manager, admin: Admin, report: Report, control: Control) -> None:
+    """Reload whenever told to: by a signal, on the admin address, or by a change of the files.
+
+    Whoever asks by the first two is somebody who cannot wait: all CRLs elsewhere are asked for, too.
+    """
+    log = control.log
     watch = Watch(
         lambda: plane.watched,
         lambda: plane.prepared.frame.reload.watch,
@@ -51,13 +55,17 @@ async def keep_changing(plane: Plane, manager: Manager, admin: Admin, report: Re
         manager.notifier.ready(f"generation {outcome.generation}")
         watch.nudge()
 
+    def ask(trigger: str) -> asyncio.Task[Outcome]:
+        control.refresh.hurry()
+        return plane.request(trigger)
+
     async def command() -> tuple[HTTPStatus, dict[str, object]]:
-        outcome = await asyncio.shield(plane.request("command"))
+        outcome = await asyncio.shield(ask("command"))
         return HTTPStatus.CONFLICT if outcome.problems else HTTPStatus.OK, fields_of(outcome)
 
     plane.begins, plane.ended = manager.notifier.reloading, ended
     admin.commands["/reload"] = command
-    manager.hangups.attach(asyncio.get_running_loop(), lambda: plane.request("signal"))
+    manager.hangups.attach(asyncio.get_running_loop(), lambda: ask("signal"))
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(watch.run())
         tasks.create_task(keep_tending(plane, log))

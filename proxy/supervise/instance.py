@@ -40,7 +40,7 @@ class Instance:
         self.crew.died = self._count_death
         self.draining = False
         self._prepared = control.prepared
-        self._refresh = control.refresh
+        self._control = control
         self._generation = generation
         self._workers = workers
         self._listeners = listeners
@@ -70,7 +70,7 @@ class Instance:
         await self._start(stop)
         prepared, reports = self._prepared, OcspReport(self._log, self.own.ocsp)
         responders = open_ocsp(prepared.roots, prepared.cache, self.crew.answers, self.crew.settle, reports)
-        self.crew.asked = Inquiry(responders.ask, self._refresh.ask).ask  # no worker was heard before
+        self.crew.asked = Inquiry(responders.ask, self._control.refresh.ask).ask  # no worker was heard before
         beating = asyncio.create_task(beat(notifier, lambda: self.crew.serving > 0))
         limits = share(frame, self._workers).limits
         warnings = [*self._prepared.warnings, *allow_descriptors(limits), *find_neighbours(self._listeners)]
@@ -80,9 +80,10 @@ class Instance:
         )  # fmt: skip
         notifier.ready(f"generation {self._generation}, {self._workers} workers")
         plane = make_plane(prepared=self._prepared, data=self.crew)
-        plane.fault, plane.complete = self._fault, self._refresh.complete
-        self._refresh.attach(plane.change, self.crew.settle)
-        changing = asyncio.create_task(keep_changing(plane, manager, admin, Report(self._log, self.own), self._log))
+        plane.fault, plane.complete = self._fault, self._control.refresh.complete
+        self._control.refresh.attach(plane.change, self.crew.settle)
+        report = Report(self._log, self.own)
+        changing = asyncio.create_task(keep_changing(plane, manager, admin, report, self._control))
         await stop.drain.wait()
         changing.cancel()
         plane.close()

@@ -18,8 +18,9 @@ REASONS: Final[Mapping[int, str]] = {
 class Evidence:
     """One CRL that was looked at, and what it says of the certificate at ``depth`` of the chain.
 
-    ``source`` is the file that it came from, ``base`` the number that a delta CRL builds on. Times are Unix seconds;
-    ``revoked_at`` and ``reason`` are None where the certificate is not listed. The issuer's name is its own claim.
+    ``source`` is the file or the address that it came from, ``base`` the number that a delta CRL builds on. Times are
+    Unix seconds; ``revoked_at`` and ``reason`` are None where the certificate is not listed, ``fetched_at`` where
+    nobody asks for it. The issuer's name is its own claim.
     """
 
     depth: int
@@ -31,13 +32,15 @@ class Evidence:
     next_update: float
     revoked_at: float | None = None
     reason: str | None = None
+    fetched_at: float | None = None
 
     def __str__(self) -> str:
         """Name the CRL as an operator looks for it: number, issuer, source and dates."""
         number = "without a number" if self.number is None else str(self.number)
         kind = "CRL" if self.base is None else "delta CRL"
         dates = f"from {moment(self.this_update)}, next update {moment(self.next_update)}"
-        return f"{kind} {number} of {self.issuer} ({self.source}; {dates})"
+        fetched = "" if self.fetched_at is None else f", fetched {moment(self.fetched_at)}"
+        return f"{kind} {number} of {self.issuer} ({self.source}{fetched}; {dates})"
 
 
 def moment(unix: float) -> str:

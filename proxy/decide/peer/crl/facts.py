@@ -81,7 +81,8 @@ class Crl:
     """What one CRL says. Times are Unix seconds; ``base`` is the number that a delta CRL builds on.
 
     ``entries`` are the listed serials by the name of the certificates' issuer: one name, but for an indirect CRL.
-    ``freshest`` are the addresses at which its delta CRLs are said to be.
+    ``freshest`` are the addresses at which its delta CRLs are said to be. ``fetched_at`` is for whoever tells of a kept
+    CRL when it came; None elsewhere.
     """
 
     source: str
@@ -96,6 +97,7 @@ class Crl:
     freshest: tuple[str, ...]
     seal: Seal
     entries: Mapping[NameKey, SerialIndex]
+    fetched_at: float | None = None
 
     def __len__(self) -> int:
         """Return the number of listed certificates."""

@@ -89,7 +89,9 @@ def find(crl: Crl, issuer: NameKey, serial: int) -> Entry | None:
 
 def evidence_of(crl: Crl, depth: int) -> Evidence:
     """Return what a CRL says of a certificate that it does not list."""
-    return Evidence(depth, crl.source, crl.issuer, crl.number, crl.base, crl.this_update, crl.next_update)
+    return Evidence(
+        depth, crl.source, crl.issuer, crl.number, crl.base, crl.this_update, crl.next_update, fetched_at=crl.fetched_at
+    )
 
 
 def holder(cert: Certificate) -> str:

@@ -56,7 +56,7 @@ def test_what_is_no_request_has_no_octets_of_the_one_before(patient: Gateway) ->
     """Its line is about itself."""
     since = len(patient.proxy.lines)
     with patient.admitted() as client:
-        client.send(request("/upload", method="POST", body=b"12345") + b"no request\r\n\r\n")
+        client.send(request("/before-no-request", method="POST", body=b"12345") + b"no request\r\n\r\n")
         assert [client.answer().status, client.answer().status] == [200, 400]
     assert patient.refusal(since)["bytes_in"] == 0
 

@@ -24,7 +24,7 @@ from proxy.decide.verdict import Admitted, Pending, Reason, Refused, Verdict
 from proxy.forward.pool import Pool
 from proxy.handshake_lines import HandshakeLines
 from proxy.in_force import InForce
-from proxy.observe.faults import fault_fields
+from proxy.observe.faults import caught_by_loop, report_fault
 from proxy.observe.log import Log
 from proxy.observe.metrics import Description, Metrics
 from proxy.snapshot.assemble import Steps, at_once
@@ -281,14 +281,11 @@ class House:
 
     def fault(self, where: str, fault: BaseException) -> None:
         """Count and log an exception that nobody foresaw; whoever met it closes what it happened to."""
-        self.metrics.internal_errors += 1
-        fields = fault_fields(fault)
-        self.log.refuse("internal.error", same=("internal.error", where, *fields["trace"][-1:]), where=where, **fields)
+        report_fault(self.log, self.metrics, where, fault)
 
     def loop_fault(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """Log what the event loop caught, and cut the connection that it happened to."""
-        message = str(context.get("message", "event loop"))
-        self.fault(message, context.get("exception") or RuntimeError(message))
+        self.fault(*caught_by_loop(context))
         transport = context.get("transport")
         if isinstance(transport, asyncio.Transport):
             transport.abort()

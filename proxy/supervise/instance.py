@@ -18,7 +18,7 @@ from proxy.control.plane import Plane
 from proxy.control.planes import PublishError
 from proxy.control.report import Report
 from proxy.observe.admin import Admin
-from proxy.observe.faults import fault_fields
+from proxy.observe.faults import caught_by_loop, report_fault
 from proxy.observe.metrics import Metrics
 from proxy.supervise.announce import allow_descriptors, announce, find_neighbours
 from proxy.supervise.change import Control, Manager, keep_changing
@@ -103,12 +103,10 @@ class Instance:
 
     def _fault(self, where: str, fault: BaseException) -> None:
         """Count and log an exception that nobody foresaw."""
-        self.own.internal_errors += 1
-        self._log.write("internal.error", level="error", where=where, **fault_fields(fault))
+        report_fault(self._log, self.own, where, fault)
 
     def _loop_fault(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        message = str(context.get("message", "event loop"))
-        self._fault(message, context.get("exception") or RuntimeError(message))
+        self._fault(*caught_by_loop(context))
 
     async def _start(self, stop: StopRequest) -> None:
         try:

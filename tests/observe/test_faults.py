@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from proxy.observe.faults import MAX_TRACE, fault_fields
+import json
+import os
+
+import pytest
+
+from proxy.observe.faults import MAX_TRACE, caught_by_loop, fault_fields, report_fault
+from proxy.observe.log import Log
+from proxy.observe.metrics import Metrics
+from proxy.observe.sink import Sink
 
 
 def dig(depth: int) -> None:
@@ -28,3 +36,32 @@ def test_a_fault_is_shown_with_the_innermost_calls() -> None:
 def test_a_fault_that_was_never_raised_has_no_trace() -> None:
     """The event loop sometimes has a message only."""
     assert fault_fields(RuntimeError("lost"))["trace"] == []
+
+
+def test_equal_faults_are_counted_and_share_a_line() -> None:
+    """Whatever goes wrong with every connection must not fill the disk."""
+    read, write = os.pipe()
+    log, metrics = Log(Sink(write)), Metrics()
+    for where in ("a deadline", "a deadline", "a change"):
+        report_fault(log, metrics, where, KeyError("x"))
+    log.close()
+    os.close(write)
+    with os.fdopen(read, "rb") as pipe:
+        lines = [json.loads(line) for line in pipe]
+    assert metrics.internal_errors == 3
+    assert [line["where"] for line in lines if "folded" not in line] == ["a deadline", "a change"]
+    assert sum(line.get("folded", 0) for line in lines) == 1
+
+
+@pytest.mark.parametrize(
+    ("context", "shown"),
+    [
+        ({"message": "a task", "exception": KeyError("x")}, ("a task", "KeyError('x')")),
+        ({"message": "lost"}, ("lost", "RuntimeError('lost')")),
+        ({}, ("event loop", "RuntimeError('event loop')")),
+    ],
+)
+def test_what_the_loop_caught_is_a_fault_with_its_place(context: dict[str, object], shown: tuple[str, str]) -> None:
+    """Also where it says little."""
+    where, fault = caught_by_loop(context)
+    assert (where, repr(fault)) == shown

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -13,37 +13,27 @@ from typing import Final
 
 import uvloop
 
-from proxy.accept.arrival import Arrival
 from proxy.control.crl_refresh import CrlRefresh
 from proxy.control.fetch import Fetcher
-from proxy.control.inquiry import Inquiry
-from proxy.control.local import Local
-from proxy.control.ocsp_fetch import open_ocsp
-from proxy.control.ocsp_report import Report as OcspReport
 from proxy.control.offload import Offload
 from proxy.control.plane import Plane
-from proxy.control.report import Report
 from proxy.house import House
-from proxy.observe.admin import Admin
 from proxy.observe.log import Log, open_log
 from proxy.observe.metrics import Metrics
 from proxy.snapshot.assemble import Assembler, at_once
 from proxy.snapshot.cache import Cache
 from proxy.snapshot.cache_choice import Places, PrivateCache, given_directory
-from proxy.snapshot.model import Snapshot
 from proxy.snapshot.prepare import prepare
 from proxy.snapshot.prepared import Prepared
 from proxy.supervise.activation import take_handed
-from proxy.supervise.announce import allow_descriptors, allow_more, announce, find_neighbours
-from proxy.supervise.change import Control, Manager, keep_changing
+from proxy.supervise.alone import Alone
+from proxy.supervise.change import Control, Manager
 from proxy.supervise.cpus import usable_cpus
-from proxy.supervise.doors import Doors, hand_over
-from proxy.supervise.drain import drain
 from proxy.supervise.instance import Instance
-from proxy.supervise.listen import Listener, close_all, listen_error, open_listeners, shared_with
-from proxy.supervise.notify import Notifier, beat, take_notifier
-from proxy.supervise.signals import HangUps, StopRequest
-from proxy.supervise.turning import leave_to_stay, tick
+from proxy.supervise.listen import Listener, close_all, open_listeners
+from proxy.supervise.notify import Notifier, take_notifier
+from proxy.supervise.several import Several
+from proxy.supervise.signals import HangUps
 
 FIRST_GENERATION: Final = 1
 
@@ -69,9 +59,8 @@ def run(path: Path) -> int:
             try:
                 with _log(frame.log.target, notifier) as log:
                     plane = partial(Plane, path, generation=FIRST_GENERATION, places=places, offload=offload)
-                    manager = Manager(notifier, hangups)
-                    serve = _serve if workers == 1 else partial(_supervise, workers)
-                    return runner.run(_start(prepared, log, offload, partial(serve, plane, manager, listeners)))
+                    instance = Instance(listeners, Manager(notifier, hangups), plane)
+                    return runner.run(_serve(instance, workers, prepared, log, offload))
             finally:
                 close_all(listeners)
     finally:
@@ -108,82 +97,24 @@ def _private_cache() -> Iterator[Cache | None]:
         private.close()
 
 
-async def _start(prepared: Prepared, log: Log, offload: Offload, serve: Callable[[Control], Awaitable[int]]) -> int:
-    """Fetch the CRLs that are elsewhere, then ``serve``; return the exit status."""
+async def _serve(instance: Instance, workers: int, prepared: Prepared, log: Log, offload: Offload) -> int:
+    """Fetch the CRLs that are elsewhere, then serve until a signal ends it; return the exit status."""
     metrics = Metrics(log_dropped=lambda: log.dropped, last_reload_success=time.time())
     fetcher = Fetcher(prepared.roots)
     refresh = CrlRefresh(fetcher, offload, log, metrics)
     try:
-        return await serve(Control(await refresh.complete(prepared, strict=False), log, metrics, refresh))
+        control = Control(await refresh.complete(prepared, strict=False), log, metrics, refresh)
+        make = _alone if workers == 1 else partial(Several, FIRST_GENERATION, workers)
+        return await instance.serve(make(instance.listeners, control), control)
     finally:
         await refresh.close()
         await fetcher.close()
 
 
-async def _supervise(
-    workers: int, make_plane: Callable[..., Plane], manager: Manager, listeners: Sequence[Listener], control: Control
-) -> int:
-    return await Instance(control, FIRST_GENERATION, workers, listeners).serve(make_plane, manager)
-
-
-async def _serve(
-    make_plane: Callable[..., Plane], manager: Manager, listeners: Sequence[Listener], control: Control
-) -> int:
-    log, metrics = control.log, control.metrics
-    loop = asyncio.get_running_loop()
+def _alone(listeners: Sequence[Listener], control: Control) -> Alone:
+    """Make the house that this process is, with the first generation in force."""
     assembler = Assembler()
     snapshot = at_once(assembler.assemble(control.prepared, FIRST_GENERATION))
-    metrics.describe(snapshot)
-    house = House(snapshot, log, metrics, loop, assembler.answers)
-    prepared, reports = control.prepared, OcspReport(log, metrics.ocsp)
-    responders = open_ocsp(prepared.roots, prepared.cache, assembler.answers, house.settle, reports)
-    house.control = Inquiry(responders.ask, control.refresh.ask)
-    loop.set_exception_handler(house.loop_fault)
-    stop = StopRequest(loop, log.reopen)
-    admin = Admin(metrics, lambda: "draining" if house.draining else None)
-    if snapshot.config.admin.address is not None:
-        await admin.start(snapshot.config.admin.address)
-    doors = Doors(lambda: Arrival(house), lambda: close_all(listeners), loop)
-    for listener in listeners:
-        try:
-            await doors.open(listener.sockets)
-        except OSError as fault:
-            await responders.close()
-            raise listen_error(listener.address, fault) from fault
-    ticking = asyncio.create_task(tick(house))
-    beating = asyncio.create_task(beat(manager.notifier))
-    leave_to_stay()
-    warnings = [*snapshot.warnings, *allow_descriptors(snapshot.config.limits), *find_neighbours(listeners)]
-    announce(
-        log, listeners, warnings, workers=1, admin_port=admin.port or None, generation=snapshot.generation,
-        hosts=len(snapshot.hosts.hosts), bundles=len(snapshot.bundles),
-    )  # fmt: skip
-    manager.notifier.ready(f"generation {snapshot.generation}")
-    swapped = partial(_swapped, log, {snapshot.config.limits.connections})
-    plane = make_plane(prepared=control.prepared, data=Local(assembler, house, swapped))
-    plane.fault, plane.complete = house.fault, control.refresh.complete
-    control.refresh.attach(plane.change, house.settle)
-    changing = asyncio.create_task(keep_changing(plane, manager, admin, Report(log, metrics), control))
-    await stop.drain.wait()
-    changing.cancel()
-    plane.close()
-    manager.notifier.stopping("draining")
-    if shared_with(admin.sockets):
-        admin.stop_listening()
-    doors.shut(hand_over(listeners))
-    limit = house.in_force.limits.drain_timeout
-    log.write("draining", connections=metrics.connections_open, limit=limit)
-    cut = await drain(house, limit, stop.cut, doors.closed)
-    ticking.cancel()
-    beating.cancel()
-    await responders.close()
-    await house.close()
-    await admin.close()
-    log.write("stopped", connections_cut=cut)
-    return 0
-
-
-def _swapped(log: Log, warned: set[int], snapshot: Snapshot) -> None:
-    """Make room for what a new generation allows; ``warned`` are the numbers of connections that were warned of."""
-    for warning in allow_more(snapshot.config.limits, warned):
-        log.write("warning", level="warning", detail=warning)
+    control.metrics.describe(snapshot)
+    house = House(snapshot, control.log, control.metrics, asyncio.get_running_loop(), assembler.answers)
+    return Alone(house, assembler, listeners)

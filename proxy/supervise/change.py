@@ -37,12 +37,13 @@ class Control:
     refresh: CrlRefresh
 
 
-async def keep_changing(plane: Plane, manager: Manager, admin: Admin, report: Report, control: Control) -> None:
+async def keep_changing(plane: Plane, manager: Manager, admin: Admin, control: Control) -> None:
     """Reload whenever told to: by a signal, on the admin address, or by a change of the files.
 
     Whoever asks by the first two is somebody who cannot wait: all CRLs elsewhere are asked for, too.
     """
     log = control.log
+    report = Report(log, control.metrics)
     watch = Watch(
         lambda: plane.watched,
         lambda: plane.prepared.frame.reload.watch,

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
-
 import pytest
 
 from proxy.control.changes import Changes
@@ -12,7 +9,7 @@ from proxy.control.plane import Outcome, Result
 from proxy.control.report import Report, fields_of
 from proxy.observe.log import Log
 from proxy.observe.metrics import RELOAD_RESULTS, Metrics
-from proxy.observe.sink import Sink
+from tests.support.logged import logged
 
 DONE = Outcome(Result.DONE, ("signal", "watch"), 3, 0.0123, Changes(added=("route a/",)), warnings=("odd",))
 FAILED = Outcome(Result.FAILED, ("watch",), 2, 0.1, problems=("o.yaml:3: trust: \x1b[2J",))
@@ -22,15 +19,13 @@ UNCHANGED = Outcome(Result.UNCHANGED, ("watch",), 2, 0.1)
 
 def reported(*outcomes: Outcome) -> tuple[list[dict[str, object]], Metrics]:
     """Report outcomes; return the lines of the log and the metrics."""
-    read, write = os.pipe()
-    log, metrics = Log(Sink(write)), Metrics()
-    report = Report(log, metrics)
-    for outcome in outcomes:
-        report(outcome)
-    log.close()
-    os.close(write)
-    with os.fdopen(read) as stream:
-        return [json.loads(line) for line in stream], metrics
+    metrics = Metrics()
+
+    def report(log: Log) -> None:
+        for outcome in outcomes:
+            Report(log, metrics)(outcome)
+
+    return logged(report), metrics
 
 
 def test_a_good_reload_says_what_changed() -> None:

@@ -19,6 +19,7 @@ from proxy.supervise.change import Control
 from proxy.supervise.crew import Crew
 from proxy.supervise.listen import Listener, close_all, listen_all
 from proxy.supervise.processes import Processes
+from proxy.supervise.turning import tick_log
 
 
 class Several:
@@ -60,6 +61,7 @@ class Several:
             raise OSError(errno.ECHILD, f"the workers do not start: {fault}") from fault
         listen_all(self._listeners)
         crew.open()
+        self._ticking = asyncio.create_task(tick_log(self._log))
 
     async def drain(self, linger: float, limit: float, cut: asyncio.Event) -> int:
         """Have all workers let requests finish, and nobody new in."""
@@ -67,7 +69,9 @@ class Several:
         close_all(self._listeners)  # the workers have them, too
         await self._gather()
         self._log.write("draining", connections=self._shown.connections_open, limit=limit)
-        return await self._crew.end(linger, limit, cut)
+        connections_cut = await self._crew.end(linger, limit, cut)
+        self._ticking.cancel()
+        return connections_cut
 
     def _readiness(self) -> str | None:
         """Return why no client should be sent here, None where there is no reason."""

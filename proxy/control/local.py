@@ -10,7 +10,7 @@ from time import perf_counter
 from typing import Final, Protocol, TypeVar
 
 from proxy.control.planes import PublishError, Settled
-from proxy.snapshot.assemble import Assembler, Steps
+from proxy.snapshot.assemble import Assembler, Course, Steps
 from proxy.snapshot.crl_index import CrlIndexError
 from proxy.snapshot.model import Snapshot
 from proxy.snapshot.prepared import Prepared
@@ -80,13 +80,10 @@ def uncollected() -> Iterator[None]:
 
 async def in_slices(steps: Steps[_T]) -> _T:
     """Do all steps, and let others have their turn in between."""
+    course = Course(steps)
     until = perf_counter() + SLICE
-    while True:
-        try:
-            next(steps)
-        except StopIteration as done:
-            result: _T = done.value
-            return result
+    for _ in course:
         if perf_counter() >= until:
             await asyncio.sleep(0)
             until = perf_counter() + SLICE
+    return course.result

@@ -11,7 +11,7 @@ from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from cryptography.hazmat.primitives.serialization import load_der_private_key
 from OpenSSL import SSL
@@ -38,14 +38,24 @@ Steps = Generator[None, None, _T]
 """Work in short steps: each ``next`` does one, and the return value is what they come to."""
 
 
+class Course(Generic[_T]):
+    """Steps for a loop, which does one with each turn; after the last, ``result`` is what they came to."""
+
+    result: _T
+
+    def __init__(self, steps: Steps[_T]) -> None:
+        self._steps = steps
+
+    def __iter__(self) -> Iterator[None]:
+        self.result = yield from self._steps
+
+
 def at_once(steps: Steps[_T]) -> _T:
     """Do all steps, and return what they come to."""
-    while True:
-        try:
-            next(steps)
-        except StopIteration as done:
-            result: _T = done.value
-            return result
+    course = Course(steps)
+    for _ in course:
+        pass
+    return course.result
 
 
 @dataclass(slots=True, eq=False)

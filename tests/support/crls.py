@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -12,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ed448, ed25519
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from proxy.decide.peer.crl.facts import Crl, read_crl
-from proxy.operate.demo.pki import Authority
+from proxy.operate.demo.pki import Authority, Credential
 from tests.support.certificates import DAY, NOW, Issued
 
 Extensions = Iterable[tuple[x509.ExtensionType, bool]]
@@ -53,6 +54,13 @@ def make_crl(
         builder = builder.add_revoked_certificate(_entry(serial, reason, certificate_issuer))
     own_hash = isinstance(issuer.key, ed25519.Ed25519PrivateKey | ed448.Ed448PrivateKey)
     return builder.sign(issuer.key, None if own_hash else digest or hashes.SHA256()).public_bytes(Encoding.DER)
+
+
+def crl_now(issuer: Authority, number: int, *revoked: Credential) -> bytes:
+    """Make a DER CRL that counts by the clock, for a day, and lists these."""
+    listed = {credential.certificate.serial_number: 1 for credential in revoked}
+    now = time.time()
+    return make_crl(issuer, listed, number=number, this_update=now - 60, next_update=now + DAY)
 
 
 def crl_of(issuer: Issued | Authority, listed: Mapping[int, int] | None = None, **options: Any) -> Crl:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from proxy.operate.demo.pki import Authority, Credential
-from tests.support.certificates import DAY
-from tests.support.crls import make_crl
+from tests.support.crls import crl_now
 from tests.support.living import Living, living
 from tests.support.site import TLS, ZONE, document, required, write_config, write_server
 
@@ -45,10 +43,7 @@ class Stage:
 
 def write_crl(folder: Path, cdn: Authority, number: int, *credentials: Credential) -> None:
     """Write the CRL of the first authority."""
-    listed = {credential.certificate.serial_number: 1 for credential in credentials}
-    now = time.time()
-    data = make_crl(cdn, listed, number=number, this_update=now - 60, next_update=now + DAY)
-    (folder / "new.crl").write_bytes(data)
+    (folder / "new.crl").write_bytes(crl_now(cdn, number, *credentials))
     (folder / "new.crl").rename(folder / "cdn.crl")
 
 

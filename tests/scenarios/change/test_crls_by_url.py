@@ -4,46 +4,25 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from proxy.operate.demo.pki import Authority, Credential, Leaf
 from tests.support import web
+from tests.support.crl_site import CrlSite, crl_site
 from tests.support.crls import at, make_crl, points
-from tests.support.harness import ProxyProcess, RawOrigin, TlsClient, running
+from tests.support.harness import ProxyProcess, TlsClient, running
 from tests.support.refusals import alert_of
-from tests.support.site import ZONE, small_site
-from tests.support.web import Answer, Web
-
-
-@dataclass
-class Place:
-    """A configuration whose CRL is at ``server``, and a client that the test may revoke."""
-
-    config: Path
-    cdn: Authority
-    server: Web
-    credential: Credential
-
-    def serve(self, number: int, *revoked: Credential) -> None:
-        """Serve a CRL from now on."""
-        listed = {credential.certificate.serial_number: 1 for credential in revoked}
-        self.server.answers["/ca.crl"] = web.body(
-            make_crl(self.cdn, listed, number=number, this_update=time.time() - 60)
-        )  # fmt: skip
+from tests.support.site import ZONE
+from tests.support.web import Answer
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Iterator[Place]:
+def place(tmp_path: Path) -> Iterator[CrlSite]:
     """Write a site whose CRL is asked for every second, and keep what was fetched."""
-    with RawOrigin() as origin, Web() as server:
-        crl: dict[str, Any] = {"sources": [server.url()], "refresh": "1s", "timeout": "2s"}
-        trust = {"cdn": {"anchors": ["cdn.pem"], "revocation": {"crl": crl}}}
-        config, cdn = small_site(tmp_path, origin.port, trust=trust, cache={"directory": "cache"})
-        yield Place(config, cdn, server, cdn.issue(Leaf(subject="edge")))
+    with crl_site(tmp_path, refresh="1s", timeout="2s") as site:
+        yield site
 
 
 def updated(proxy: ProxyProcess, number: int) -> None:
@@ -64,7 +43,7 @@ def is_revoked(proxy: ProxyProcess, credential: Credential) -> bool:
         return alert_of(client) == "certificate_revoked"
 
 
-def test_a_serial_in_a_refreshed_crl_is_refused_on_the_next_handshake(place: Place) -> None:
+def test_a_serial_in_a_refreshed_crl_is_refused_on_the_next_handshake(place: CrlSite) -> None:
     """With the alert that says why; connections of others stay, the revoked client's own is closed."""
     other = place.cdn.issue(Leaf(subject="other"))
     place.serve(1)
@@ -83,7 +62,7 @@ def test_a_serial_in_a_refreshed_crl_is_refused_on_the_next_handshake(place: Pla
         assert "originward_crl_last_success_seconds{" in proxy.metrics()
 
 
-def test_a_failing_server_changes_nothing_for_anybody(place: Place) -> None:
+def test_a_failing_server_changes_nothing_for_anybody(place: CrlSite) -> None:
     """Old, forged, broken, none: the revoked client stays out, the others in; the log says what came."""
     other, forger = place.cdn.issue(Leaf(subject="other")), Authority.root("CDN CA")
     place.serve(5, place.credential)
@@ -108,7 +87,7 @@ def test_a_failing_server_changes_nothing_for_anybody(place: Place) -> None:
         assert is_revoked(proxy, place.credential)
 
 
-def test_a_restart_without_network_knows_who_was_revoked(place: Place) -> None:
+def test_a_restart_without_network_knows_who_was_revoked(place: CrlSite) -> None:
     """What was fetched is kept; and an older CRL is refused when the network is back."""
     other = place.cdn.issue(Leaf(subject="other"))
     place.serve(5, place.credential)
@@ -125,7 +104,7 @@ def test_a_restart_without_network_knows_who_was_revoked(place: Place) -> None:
         assert is_revoked(proxy, place.credential)
 
 
-def test_without_any_crl_nobody_is_admitted_until_there_is_one(place: Place) -> None:
+def test_without_any_crl_nobody_is_admitted_until_there_is_one(place: CrlSite) -> None:
     """The start does not wait for ever, and does not fail open."""
     place.server.answers["/ca.crl"] = web.status(503)
     with running(place.config) as proxy:
@@ -137,7 +116,7 @@ def test_without_any_crl_nobody_is_admitted_until_there_is_one(place: Place) -> 
         assert is_served(proxy, place.credential)
 
 
-def test_a_reload_keeps_what_was_fetched(place: Place) -> None:
+def test_a_reload_keeps_what_was_fetched(place: CrlSite) -> None:
     """And one that names an address from which nothing comes is refused."""
     place.serve(5, place.credential)
     with running(place.config) as proxy:
@@ -154,16 +133,13 @@ def test_a_reload_keeps_what_was_fetched(place: Place) -> None:
 
 
 @pytest.fixture
-def named(tmp_path: Path) -> Iterator[Place]:
+def named(tmp_path: Path) -> Iterator[CrlSite]:
     """Write a site that follows its clients' certificates to the server, and to nobody else."""
-    with RawOrigin() as origin, Web() as server:
-        crl = {"sources": ["cdp"], "allow_hosts": [f"localhost:{server.port}"], "refresh": "1s", "timeout": "2s"}
-        trust = {"cdn": {"anchors": ["cdn.pem"], "revocation": {"crl": crl}}}
-        config, cdn = small_site(tmp_path, origin.port, trust=trust, cache={"directory": "cache"})
-        yield Place(config, cdn, server, cdn.issue(Leaf(subject="edge", extra=(points(at(server.url())),))))
+    with crl_site(tmp_path, named=True, refresh="1s", timeout="2s") as site:
+        yield site
 
 
-def test_the_first_client_waits_for_the_crl_that_its_certificate_names(named: Place) -> None:
+def test_the_first_client_waits_for_the_crl_that_its_certificate_names(named: CrlSite) -> None:
     """The next one finds it; what it lists later is refused, and its connection closed."""
     other = named.cdn.issue(Leaf(subject="other", extra=(points(at(named.server.url())),)))
     named.serve(1)
@@ -179,7 +155,7 @@ def test_the_first_client_waits_for_the_crl_that_its_certificate_names(named: Pl
         assert is_served(proxy, other)
 
 
-def test_the_first_client_is_refused_if_the_crl_lists_it(named: Place) -> None:
+def test_the_first_client_is_refused_if_the_crl_lists_it(named: CrlSite) -> None:
     """It has waited for that, and the app has seen nothing of it."""
     named.serve(1, named.credential)
     with running(named.config) as proxy:
@@ -197,7 +173,7 @@ def test_the_first_client_is_refused_if_the_crl_lists_it(named: Place) -> None:
         (web.body(b"<html>"), "malformed: neither PEM"),
     ],
 )
-def test_a_crl_that_cannot_be_had_refuses_and_says_why(named: Place, answer: Answer, cause: str) -> None:
+def test_a_crl_that_cannot_be_had_refuses_and_says_why(named: CrlSite, answer: Answer, cause: str) -> None:
     """With the cause; whoever comes later is admitted when it is there."""
     named.server.answers["/ca.crl"] = answer
     with running(named.config) as proxy:
@@ -211,7 +187,7 @@ def test_a_crl_that_cannot_be_had_refuses_and_says_why(named: Place, answer: Ans
         assert is_served(proxy, named.credential)
 
 
-def test_nobody_is_asked_who_is_not_on_the_list(named: Place) -> None:
+def test_nobody_is_asked_who_is_not_on_the_list(named: CrlSite) -> None:
     """Whatever a certificate names; the refusal says so."""
     stray = named.cdn.issue(Leaf(subject="stray", extra=(points(at(f"http://127.0.0.1:{named.server.port}/ca.crl")),)))
     with running(named.config) as proxy:
@@ -222,7 +198,7 @@ def test_nobody_is_asked_who_is_not_on_the_list(named: Place) -> None:
     assert not named.server.seen
 
 
-def test_a_certificate_that_is_not_verified_makes_nobody_ask(named: Place) -> None:
+def test_a_certificate_that_is_not_verified_makes_nobody_ask(named: CrlSite) -> None:
     """A stranger's certificate names an allowed host, too."""
     stranger = Authority.root("CDN CA").issue(Leaf(subject="stranger", extra=(points(at(named.server.url())),)))
     with running(named.config) as proxy:
@@ -235,7 +211,7 @@ def test_a_certificate_that_is_not_verified_makes_nobody_ask(named: Place) -> No
 # --- and with several workers
 
 
-def test_one_fetch_serves_all_workers(named: Place) -> None:
+def test_one_fetch_serves_all_workers(named: CrlSite) -> None:
     """Whoever has the first client asks; all refuse whom the refreshed CRL lists."""
     named.config.write_text(named.config.read_text() + "\nworkers: 2\n")
     named.serve(1)

@@ -3,47 +3,24 @@
 from __future__ import annotations
 
 import signal
-import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from proxy.operate.demo.pki import Authority, Credential, Leaf
-from tests.support import web
-from tests.support.crls import make_crl
-from tests.support.harness import PATIENCE, ProxyProcess, RawOrigin, TlsClient, running
+from proxy.operate.demo.pki import Credential
+from tests.support.crl_site import CrlSite, crl_site
+from tests.support.harness import PATIENCE, ProxyProcess, TlsClient, running
 from tests.support.refusals import alert_of
-from tests.support.site import ZONE, small_site
-from tests.support.web import Web
-
-
-@dataclass
-class Place:
-    """A configuration whose CRL is at ``server`` and asked for once an hour, and a client that the test revokes."""
-
-    config: Path
-    cdn: Authority
-    server: Web
-    client: Credential
-
-    def serve(self, number: int, *revoked: Credential) -> None:
-        """Serve a CRL from now on."""
-        listed = {credential.certificate.serial_number: 1 for credential in revoked}
-        crl = make_crl(self.cdn, listed, number=number, this_update=time.time() - 60)
-        self.server.answers["/ca.crl"] = web.body(crl)
+from tests.support.site import ZONE
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Iterator[Place]:
-    """Write the site."""
-    with RawOrigin() as origin, Web() as server:
-        crl = {"sources": [server.url()], "refresh": "1h", "timeout": "5s"}
-        trust = {"cdn": {"anchors": ["cdn.pem"], "revocation": {"crl": crl}}}
-        config, cdn = small_site(tmp_path, origin.port, trust=trust, cache={"directory": "cache"})
-        yield Place(config, cdn, server, cdn.issue(Leaf(subject="edge")))
+def place(tmp_path: Path) -> Iterator[CrlSite]:
+    """Write a site whose CRL is asked for once an hour."""
+    with crl_site(tmp_path, refresh="1h", timeout="5s") as site:
+        yield site
 
 
 def hang_up(proxy: ProxyProcess) -> None:
@@ -67,22 +44,24 @@ def is_revoked(proxy: ProxyProcess, credential: Credential) -> bool:
 
 @pytest.mark.parametrize("workers", [1, 2])
 @pytest.mark.parametrize("ask", [hang_up, post])
-def test_who_is_revoked_is_out_after_a_reload(place: Place, ask: Callable[[ProxyProcess], None], workers: int) -> None:
+def test_who_is_revoked_is_out_after_a_reload(
+    place: CrlSite, ask: Callable[[ProxyProcess], None], workers: int
+) -> None:
     """In every worker, and also where no file has changed: there is one line of the reload, and one of the CRL."""
     place.config.write_text(place.config.read_text() + f"\nworkers: {workers}\n")
     place.serve(1)
-    with running(place.config) as proxy, TlsClient(proxy.port, ZONE, place.client).handshake() as open_one:
+    with running(place.config) as proxy, TlsClient(proxy.port, ZONE, place.credential).handshake() as open_one:
         assert open_one.get("/", ZONE).status == 200
-        place.serve(2, place.client)
+        place.serve(2, place.credential)
         ask(proxy)
         proxy.wait_for(lambda line: line["event"] == "reload.unchanged")
         proxy.wait_for(lambda line: line["event"] == "crl.updated" and line["crl_number"] == "2")
         proxy.wait_for(lambda line: line["event"] == "connection.withdrawn")
         assert open_one.read_all() == b""
-        assert all(is_revoked(proxy, place.client) for _ in range(4 * workers))
+        assert all(is_revoked(proxy, place.credential) for _ in range(4 * workers))
 
 
-def test_a_file_that_changes_makes_nobody_ask(place: Place) -> None:
+def test_a_file_that_changes_makes_nobody_ask(place: CrlSite) -> None:
     """A reload by itself is no sign of a revocation; servers of CRLs are asked in their time."""
     place.serve(1)
     with running(place.config) as proxy:

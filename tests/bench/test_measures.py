@@ -21,7 +21,7 @@ from bench.plan import KILOBYTE, MEGABYTE, UNCOMPILED, Load, Task
 from bench.processes import Cores, Tree
 from bench.site import BODIES, HOST, Site
 from bench.stage import Subject, stage
-from tests.support.harness import RawOrigin, read_request
+from tests.support.harness import RawOrigin, requests_on
 
 SIZES = {name.encode(): size for size, name in BODIES.items()}
 BRIEF = Effort(0.001)
@@ -30,11 +30,7 @@ BRIEF = Effort(0.001)
 
 def serve_bodies(connection: socket.socket, origin: RawOrigin) -> None:
     """Answer as the bench's origin does: a body by the path's last segment, an empty one to PUT."""
-    held = b""
-    while True:
-        seen, held = read_request(connection, held)
-        if seen is None:
-            return
+    for seen in requests_on(connection):
         origin.seen.put(seen)
         method, path, _ = seen.raw.split(b" ", 2)
         size = 0 if method == b"PUT" else SIZES[path.rpartition(b"/")[2]]

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from proxy.operate.demo.pki import Authority, Leaf
-from tests.support.harness import PATIENCE, ProxyProcess, RawOrigin, TlsClient, read_request
+from tests.support.harness import OK, PATIENCE, ProxyProcess, RawOrigin, TlsClient, requests_on
 from tests.support.site import ZONE, small_site
 
 
@@ -26,15 +26,11 @@ class SlowOrigin(RawOrigin):
         super().__init__(self._serve_slowly)
 
     def _serve_slowly(self, connection: socket.socket, _origin: RawOrigin) -> None:
-        held = b""
-        while True:
-            seen, held = read_request(connection, held)
-            if seen is None:
-                return
+        for seen in requests_on(connection):
             self.seen.put(seen)
             if seen.raw.startswith(b"GET /slow "):
                 self.answer_now.wait(PATIENCE)
-            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nok\n")
+            connection.sendall(OK)
 
 
 @contextmanager

@@ -14,8 +14,8 @@ from typing import Any
 
 from proxy.operate.demo.pki import Authority, Credential, Leaf
 from tests.soak.traffic import Traffic
-from tests.support.crls import make_crl
-from tests.support.harness import ProxyProcess, RawOrigin, read_request
+from tests.support.crls import crl_now
+from tests.support.harness import OK, ProxyProcess, RawOrigin, requests_on
 from tests.support.site import TLS, ZONE, document, required, write_config, write_server
 
 HOUR = 3600.0
@@ -75,7 +75,7 @@ class Place:
     def revoke(self, *credentials: Credential) -> float:
         """Replace the CRL, and return the time at which it was there."""
         self.crl_number += 1
-        return self.replace("cdn.crl", crl(self.cdn, self.crl_number, *credentials))
+        return self.replace("cdn.crl", crl_now(self.cdn, self.crl_number, *credentials))
 
     def configure(self, **sections: Any) -> float:
         """Replace sections of the configuration, and return the time at which they were there."""
@@ -93,21 +93,10 @@ class Place:
         return [f"{one.kind}: {one.fault}" for one in self.traffic.within(start, end) if one.fault]
 
 
-def crl(issuer: Authority, number: int, *credentials: Credential) -> bytes:
-    """Make a CRL as of now."""
-    listed = {credential.certificate.serial_number: 1 for credential in credentials}
-    now = time.time()
-    return make_crl(issuer, listed, number=number, this_update=now - 60, next_update=now + 24 * HOUR)
-
-
 def answer(connection: socket.socket, _origin: RawOrigin) -> None:
     """Answer every request, and remember none."""
-    held = b""
-    while True:
-        seen, held = read_request(connection, held)
-        if seen is None:
-            return
-        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nok\n")
+    for _ in requests_on(connection):
+        connection.sendall(OK)
 
 
 def hosts(**policy: Any) -> list[dict[str, Any]]:
@@ -126,7 +115,7 @@ def place(folder: Path, workers: int, report: Report) -> Iterator[Place]:
     cdn.write(folder / "cdn.pem")
     old.write(folder / "anchors" / "old.pem")
     Authority.root("More CA").write(folder / "anchors" / "more.pem")
-    (folder / "cdn.crl").write_bytes(crl(cdn, 1))
+    (folder / "cdn.crl").write_bytes(crl_now(cdn, 1))
     write_server(folder / "tls")
     cdn.issue(Leaf(subject="traffic", dns=(MEMBER,))).write(folder / "traffic")
     revocation = {"check": "leaf", "crl": {"sources": ["cdn.crl"], "when_missing": "allow"}}

@@ -313,6 +313,7 @@ class Seen:
         return next((value for key, value in self.fields if key == name), None)
 
 
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nok\n"
 Script = Callable[[socket.socket, "RawOrigin"], None]
 
 
@@ -394,15 +395,21 @@ def read_request(connection: socket.socket, held: bytes = b"") -> tuple[Seen | N
     return Seen(seen.raw, rest[:length]), rest[length:]
 
 
-def serve_ok(connection: socket.socket, origin: RawOrigin) -> None:
-    """Answer every request with 200."""
+def requests_on(connection: socket.socket) -> Iterator[Seen]:
+    """Read one request after the other, until the stream ends."""
     held = b""
     while True:
         seen, held = read_request(connection, held)
         if seen is None:
             return
+        yield seen
+
+
+def serve_ok(connection: socket.socket, origin: RawOrigin) -> None:
+    """Answer every request with 200."""
+    for seen in requests_on(connection):
         origin.seen.put(seen)
-        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nok\n")
+        connection.sendall(OK)
 
 
 def readable(sock: socket.socket, seconds: float) -> bool:

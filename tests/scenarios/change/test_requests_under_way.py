@@ -12,7 +12,7 @@ import pytest
 from OpenSSL import SSL
 
 from proxy.operate.demo.pki import Leaf
-from tests.support.harness import PATIENCE, RawOrigin, TlsClient, read_request
+from tests.support.harness import PATIENCE, RawOrigin, TlsClient, requests_on
 from tests.support.site import ZONE, public, required
 from tests.support.stage import Stage, stage
 
@@ -29,11 +29,7 @@ class Slow(RawOrigin):
         super().__init__(self._serve_slowly)
 
     def _serve_slowly(self, connection: socket.socket, _origin: RawOrigin) -> None:
-        held = b""
-        while True:
-            seen, held = read_request(connection, held)
-            if seen is None:
-                return
+        for seen in requests_on(connection):
             self.seen.put(seen)
             path = seen.raw.split(b" ")[1]
             if path == b"/long":

@@ -18,7 +18,7 @@ from proxy.snapshot.model import Snapshot
 from proxy.snapshot.prepare import prepare
 from proxy.snapshot.prepared import Prepared
 from tests.support.certificates import NOW
-from tests.support.furnish import furnish, write
+from tests.support.furnish import furnish, furnished
 
 TEXT = """\
 listen: [{address: "127.0.0.1:0"}]
@@ -33,9 +33,7 @@ hosts:
 @pytest.fixture
 def config(tmp_path: Path) -> Path:
     """Make a good configuration with everything that it names."""
-    file = write(tmp_path / "o.yaml", TEXT.encode())
-    furnish(file)
-    return file
+    return furnished(tmp_path, TEXT)
 
 
 class Traffic:

@@ -9,7 +9,7 @@ import pytest
 from proxy.operate.check import check
 from proxy.snapshot.problems import ConfigError
 from tests.support.certificates import DAY, NOW, make_ca
-from tests.support.furnish import furnish, pem, write
+from tests.support.furnish import furnished, pem, write
 
 TEXT = """\
 listen: [{address: "0.0.0.0:8443"}, {address: "[::]:8443"}]
@@ -36,9 +36,7 @@ log: {target: o.log, requests: all}
 @pytest.fixture
 def config(tmp_path: Path) -> Path:
     """Make a configuration with everything that it names."""
-    file = write(tmp_path / "o.yaml", TEXT.encode())
-    furnish(file)
-    return file
+    return furnished(tmp_path, TEXT)
 
 
 def summary(config: Path, now: float = NOW) -> str:

@@ -21,7 +21,7 @@ from proxy.snapshot.model import Snapshot
 from proxy.snapshot.problems import ConfigError
 from tests.support.certificates import DAY, NOW, Issued, make_ca
 from tests.support.crls import make_crl
-from tests.support.furnish import furnish, pem, write
+from tests.support.furnish import furnished, pem, write
 
 TEXT = """\
 listen: [{address: "127.0.0.1:0"}]
@@ -48,8 +48,7 @@ def as_pem(*ders: bytes) -> bytes:
 @pytest.fixture
 def config(tmp_path: Path) -> Path:
     """Make a configuration and what it names, but for the CRLs."""
-    file = write(tmp_path / "o.yaml", TEXT.encode())
-    furnish(file)
+    file = furnished(tmp_path, TEXT)
     (tmp_path / "crl").mkdir()
     return file
 

@@ -9,7 +9,7 @@ import pytest
 from proxy.snapshot.inventory import read_inventory
 from proxy.snapshot.prepare import prepare
 from tests.support.certificates import NOW, make_ca
-from tests.support.furnish import furnish, pem, write
+from tests.support.furnish import furnished, pem, write
 
 TEXT = """\
 listen: [{address: "127.0.0.1:0"}]
@@ -26,9 +26,7 @@ hosts:
 @pytest.fixture
 def config(tmp_path: Path) -> Path:
     """Make a good configuration with everything that it names."""
-    file = write(tmp_path / "o.yaml", TEXT.encode())
-    furnish(file)
-    return file
+    return furnished(tmp_path, TEXT)
 
 
 def differing(config: Path, old: str, new: str) -> set[str]:

@@ -17,7 +17,7 @@ from proxy.snapshot.load import load
 from proxy.snapshot.model import Snapshot
 from proxy.snapshot.problems import ConfigError
 from tests.support.certificates import DAY, NOW, SERVER, make_ca, make_leaf
-from tests.support.furnish import furnish, key_pem, pem, write
+from tests.support.furnish import furnished, key_pem, pem, write
 
 TEXT = """\
 listen: [{address: "127.0.0.1:0"}]
@@ -44,9 +44,7 @@ hosts:
 @pytest.fixture
 def config(tmp_path: Path) -> Path:
     """Make a good configuration with everything that it names."""
-    file = write(tmp_path / "o.yaml", TEXT.encode())
-    furnish(file)
-    return file
+    return furnished(tmp_path, TEXT)
 
 
 def problems(file: Path) -> list[str]:

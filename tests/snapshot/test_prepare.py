@@ -11,7 +11,7 @@ import pytest
 from proxy.snapshot.prepare import prepare
 from proxy.snapshot.prepared import Prepared, PreparedBundle
 from tests.support.certificates import NOW
-from tests.support.furnish import furnish, write
+from tests.support.furnish import furnished, write
 
 TEXT = """\
 listen: [{address: "127.0.0.1:0"}]
@@ -27,9 +27,7 @@ hosts:
 @pytest.fixture
 def config(tmp_path: Path) -> Path:
     """Make a good configuration with everything that it names."""
-    file = write(tmp_path / "o.yaml", TEXT.encode())
-    furnish(file)
-    return file
+    return furnished(tmp_path, TEXT)
 
 
 def test_hosts_and_bundles_come_in_packages(config: Path) -> None:

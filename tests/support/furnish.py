@@ -68,6 +68,13 @@ def key_pem(issued: Issued) -> bytes:
     return issued.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
 
+def furnished(folder: Path, text: str) -> Path:
+    """Write a configuration with everything that it names, and return its file."""
+    file = write(folder / "o.yaml", text.encode())
+    furnish(file)
+    return file
+
+
 def write(file: Path, data: bytes) -> Path:
     """Write a file that only its owner may read, and the folders above it."""
     file.parent.mkdir(parents=True, exist_ok=True)

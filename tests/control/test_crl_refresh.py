@@ -40,14 +40,6 @@ NEVER: Final = "1h"
 """A refresh that no test waits for."""
 
 
-@pytest.fixture(scope="module")
-def offload() -> Iterator[Offload]:
-    """Start a helper."""
-    shared = Offload()
-    yield shared
-    shared.close()
-
-
 @pytest.fixture
 def server() -> Iterator[Web]:
     """Start a server."""

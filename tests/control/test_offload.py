@@ -30,14 +30,6 @@ LONG = 10 * PATIENCE
 """A time-out that no test waits for."""
 
 
-@pytest.fixture(scope="module")
-def offload() -> Iterator[Offload]:
-    """Start a helper, in a fresh interpreter, as the tests' process has threads."""
-    shared = Offload()
-    yield shared
-    shared.close()
-
-
 def run(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
     """Run in a loop such as the proxy has."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from proxy.snapshot.prepare import prepare
 from proxy.snapshot.prepared import Prepared
 from proxy.snapshot.problems import ConfigError, Problem
 from tests.support.certificates import NOW, make_ca
-from tests.support.furnish import furnish, pem, write
+from tests.support.furnish import furnished, pem, write
 from tests.support.harness import PATIENCE
 
 TEXT = """\
@@ -50,20 +50,10 @@ class Recorder:
         self.generations.append(generation)
 
 
-@pytest.fixture(scope="module")
-def offload() -> Iterator[Offload]:
-    """Share one helper."""
-    shared = Offload()
-    yield shared
-    shared.close()
-
-
 @pytest.fixture
 def config(tmp_path: Path) -> Path:
     """Make a good configuration with everything that it names."""
-    file = write(tmp_path / "o.yaml", TEXT.encode())
-    furnish(file)
-    return file
+    return furnished(tmp_path, TEXT)
 
 
 Script = Callable[[Plane, Recorder], Awaitable[None]]

@@ -16,6 +16,7 @@ import uvloop
 from proxy.decide.verdict import Reason
 from proxy.forward.exchange import Exchange
 from proxy.forward.pool import SHUN, Pool, PoolLimits
+from proxy.observe.counters import UpstreamMetrics
 from proxy.snapshot.model import Address, Upstream
 from tests.support.gateway import free_port
 from tests.support.harness import RawOrigin
@@ -23,17 +24,6 @@ from tests.support.relay import PERMIT, Client, make_head
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 LIMITS = PoolLimits(max_connections=4, max_idle=2, connect_timeout=1, idle_timeout=10)
-
-
-class Counters:
-    """Counts what a pool does."""
-
-    def __init__(self) -> None:
-        self.connections_open = 0
-        self.connects_total = 0
-        self.connect_failures_total = 0
-        self.reused_total = 0
-        self.retries_total = 0
 
 
 class Waiting(Client):
@@ -58,7 +48,7 @@ class Bench:
     """A pool on the running loop."""
 
     def __init__(self, *servers: Address, limits: PoolLimits = LIMITS) -> None:
-        self.counters = Counters()
+        self.counters = UpstreamMetrics()
         self.pool = Pool(Upstream("app", servers), limits, self.counters, asyncio.get_running_loop())
 
     def start(self) -> tuple[Exchange, Waiting]:

@@ -12,21 +12,17 @@ from typing import Final
 
 from OpenSSL import SSL
 
-from proxy.accept.tls import LIBRARY_SSL, Session, TlsError
+from proxy.accept.tls import LIBRARY_SSL, TlsError
 from proxy.decide.facts import Certificate, MalformedCertificateError, read_certificate
-from proxy.decide.peer.chain import Peer, name_closed_anchor, peer_of
+from proxy.decide.peer.chain import Peer, peer_of
 from proxy.decide.peer.verdicts import Verdicts
-from proxy.decide.peer.x509_errors import refusal_of
 from proxy.decide.request.admit import admit_again
 from proxy.decide.request.route import Host, HostTable, normalise_host
-from proxy.decide.verdict import Admitted, Pending, Reason, Refused
+from proxy.decide.verdict import Admitted, Pending, Reason, Refused, is_verified
 from proxy.snapshot.tls import HostContext
 
 MAX_CERTIFICATES: Final = 20_000
 """Certificates of verified chains that are kept parsed; the oldest goes first."""
-
-MAX_SENT_ALONG: Final = 16
-"""Certificates looked at beside a verified chain: clients send two or three, and some a whole bundle."""
 
 _X509_REJECTED: Final = 28
 X509_ERROR_BY_REASON: Final[Mapping[Reason, int]] = {
@@ -38,6 +34,7 @@ X509_ERROR_BY_REASON: Final[Mapping[Reason, int]] = {
     Reason.BAD_SIGNATURE: 7,  # decrypt_error
     Reason.WEAK_KEY: 66,  # bad_certificate
     Reason.REVOKED: 23,  # certificate_revoked
+    Reason.UNSUPPORTED_EXTENSION: 34,  # certificate_unknown
     Reason.CERTIFICATE_POLICY: 43,  # certificate_unknown
 }
 """The X509_V_ERR_* that OpenSSL turns into the alert; every other reason is 28, bad_certificate."""
@@ -70,48 +67,37 @@ _ALERTS_ABOUT_US: Final[Mapping[int, str]] = {
 
 
 class Facts:
-    """The certificates of verified chains, parsed once and shared by all connections."""
+    """What clients showed that had a verified chain, parsed once and shared by all connections."""
 
     def __init__(self) -> None:
         self._known: dict[bytes, Certificate] = {}
         self._peers: dict[bytes, Peer] = {}
 
-    def peer(self, digests: list[bytes], der: Callable[[int], bytes]) -> Peer:
-        """Return the Peer of a verified chain, given the certificates' digests, leaf first.
+    def known(self, digests: list[bytes]) -> Peer | None:
+        """Return the Peer who showed just these certificates before, leaf first; None for a stranger."""
+        return self._peers.get(b"".join(digests))
 
-        Raises MalformedCertificateError.
+    def read(self, digests: list[bytes], der: Callable[[int], bytes]) -> Peer:
+        """Read what a stranger shows; beside the leaf, a certificate that cannot be read leads nowhere.
+
+        It is not kept: a client could show other ones with each connection. Raises MalformedCertificateError.
         """
-        key = b"".join(digests)
-        peer = self._peers.get(key)
-        if peer is None:
-            peer = peer_of(self._certificate(digest, der, index) for index, digest in enumerate(digests))
-            if len(self._peers) >= MAX_CERTIFICATES:
-                del self._peers[next(iter(self._peers))]
-            self._peers[key] = peer
-        return peer
-
-    def widened(self, peer: Peer, digests: list[bytes], der: Callable[[int], bytes]) -> Peer:
-        """Return ``peer`` with what else its client sent; a certificate that cannot be read leads nowhere.
-
-        What nobody has verified is not kept: a client could send other ones with each connection.
-        """
-        held = (peer.leaf, *peer.intermediates)
-        known = {certificate.fingerprint for certificate in held}
-        more = []
-        for index, digest in enumerate(digests[:MAX_SENT_ALONG]):
-            if digest.hex() not in known:
+        chain = [self._known.get(digests[0]) or read_certificate(der(0))]
+        for index, digest in enumerate(digests[1:], 1):
+            if digest not in digests[:index]:
                 with suppress(MalformedCertificateError):
-                    more.append(self._known.get(digest) or read_certificate(der(index)))
-        return peer_of((*held, *more)) if more else peer
+                    chain.append(self._known.get(digest) or read_certificate(der(index)))
+        return peer_of(chain)
 
-    def _certificate(self, digest: bytes, der: Callable[[int], bytes], index: int) -> Certificate:
-        known = self._known.get(digest)
-        if known is None:
-            known = read_certificate(der(index))
+    def keep(self, digests: list[bytes], peer: Peer) -> None:
+        """Keep a peer whose chain was verified."""
+        if len(self._peers) >= MAX_CERTIFICATES:
+            del self._peers[next(iter(self._peers))]
+        self._peers[b"".join(digests)] = peer
+        for certificate in (peer.leaf, *peer.intermediates):
             if len(self._known) >= MAX_CERTIFICATES:
                 del self._known[next(iter(self._known))]
-            self._known[digest] = known
-        return known
+            self._known[bytes.fromhex(certificate.fingerprint)] = certificate
 
 
 class Handshake:
@@ -154,54 +140,34 @@ class Handshake:
         self.host = host
         return self._contexts[host].at(self._now()), host.asks, host.requires
 
-    def chain_failed(self, error: int, depth: int, text: str, failed: bytes, leaf: bytes) -> None:
-        """Read the certificate that OpenSSL refused, for the log."""
-        try:
-            self.leaf = read_certificate(leaf)
-            where = self.leaf if failed == leaf else read_certificate(failed)
-        except MalformedCertificateError as fault:
-            self.refusal = Refused(Reason.MALFORMED_CERTIFICATE, f"{text} at depth {depth}; {fault}", depth)
-            return
-        refusal = refusal_of(error, depth, text, where.subject, self.leaf)
-        bundles = {gate.bundle: None for gate in self.host.gates} if self.host is not None else ()
-        self.refusal = name_closed_anchor(refusal, where, bundles, self._now())
-
-    def chain_built(self, digests: list[bytes], der: Callable[[int], bytes]) -> int:
+    def judge(self, digests: list[bytes], der: Callable[[int], bytes]) -> int:
         """Let a client through that any route of the host admits, or may admit once an answer is there.
 
         Nobody is asked yet: the client has not proved that it holds the key.
         """
         if self.host is None:
             raise RuntimeError("a client certificate before a server name")
+        known = self._facts.known(digests)
         try:
-            peer = self._facts.peer(digests, der)
+            peer = known or self._facts.read(digests, der)
         except MalformedCertificateError as fault:
             self.refusal = Refused(Reason.MALFORMED_CERTIFICATE, f"{fault} (leaf sha256:{digests[0].hex()})")
             return _X509_REJECTED
         self.leaf = peer.leaf
-        verdict = self._verdicts.judge_any(peer, self.host.gates, self._now())
+        verdict = self._verdicts.judge_any(peer, self.host.gates, self._now(), stranger=known is None)
+        if known is None and is_verified(verdict):
+            self._facts.keep(digests, peer)
         if isinstance(verdict, Refused):
             self.refusal = verdict
             return X509_ERROR_BY_REASON.get(verdict.reason, _X509_REJECTED)
         self.peer = peer
         return 0
-
     def failed(self, fault: BaseException) -> None:
         """Turn an exception of ours into a refusal."""
         self.fault = fault
         self.refusal = Refused(Reason.INTERNAL_ERROR, f"{type(fault).__name__}: {fault}")
 
     # --- afterwards
-
-    def complete(self, session: Session) -> None:
-        """Keep what the client sent beside the chain that was built, where a route of the host may need it.
-
-        OpenSSL ends a chain at the first anchor of any bundle; another bundle's may be further up.
-        """
-        if self.peer is None or self.host is None:
-            return
-        if len({gate.bundle for gate in self.host.gates}) > 1:
-            self.peer = self._facts.widened(self.peer, *session.sent_along())
 
     def judge_again(self, hosts: HostTable, verdicts: Verdicts) -> Admitted | Pending | Refused:
         """Judge the client by what is in force now: a change may have come in the middle of the handshake.

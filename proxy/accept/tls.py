@@ -14,6 +14,8 @@ from typing import Any, Final, Protocol
 from cryptography.hazmat.bindings.openssl.binding import Binding
 from OpenSSL import SSL
 
+from proxy.accept.shown import VERIFY_DEPTH, shown
+
 _binding: Any = Binding()
 lib: Any = _binding.lib
 ffi: Any = _binding.ffi
@@ -25,6 +27,7 @@ the records' overhead."""
 BULKY: Final = 16 * 1024
 """Octets in one call beyond which OpenSSL's memory buffers have grown, and are worth giving back."""
 
+_UNSPECIFIED: Final = 1  # X509_V_ERR_UNSPECIFIED
 _VERIFY_NONE: Final = 0
 _VERIFY_PEER: Final = 1
 _VERIFY_FAIL_IF_NO_PEER_CERT: Final = 2
@@ -70,17 +73,19 @@ class Judge(Protocol):
     def choose(self, sni: bytes | None) -> tuple[SSL.Context, bool, bool] | None:
         """Return (context, ask for a certificate, insist on one) for a server name, or None to refuse it."""
 
-    def chain_failed(self, error: int, depth: int, text: str, failed: bytes, leaf: bytes) -> None:
-        """Take note that OpenSSL refused the chain; ``failed`` and ``leaf`` are certificates in DER."""
+    def judge(self, digests: list[bytes], der: Callable[[int], bytes]) -> int:
+        """Judge what a client shows, by its SHA-256 digests, leaf first; return 0 or an X509 error.
 
-    def chain_built(self, digests: list[bytes], der: Callable[[int], bytes]) -> int:
-        """Judge a chain that OpenSSL verified, by its SHA-256 digests, leaf first; return 0 or an X509 error."""
+        Nothing has been verified yet, nor will anybody else verify it. ``der`` is to be called in here only.
+        """
 
     def failed(self, fault: BaseException) -> None:
         """Take note of an exception in one of the above."""
 
 
 _current: Judge
+_verdict: int | None = _UNSPECIFIED
+"""The judge's answer in the handshake that is under way, None until it was asked."""
 
 
 class Session:
@@ -106,10 +111,11 @@ class Session:
 
         What is to be sent, an alert included, is in ``pending``.
         """
-        global _current  # noqa: PLW0603 - the one way to reach a Python object from OpenSSL's callbacks
+        global _current, _verdict  # noqa: PLW0603 - the one way to reach a Python object from OpenSSL's callbacks
         lib.BIO_write(self._to_us, data, len(data))
-        _current = judge
+        _current, _verdict = judge, None
         result = lib.SSL_do_handshake(self._ssl)
+        _verdict = _UNSPECIFIED  # whoever shows a certificate outside of a handshake is refused
         if result == 1:
             return True
         if lib.SSL_get_error(self._ssl, result) in (_ERROR_WANT_READ, _ERROR_WANT_WRITE):
@@ -124,13 +130,6 @@ class Session:
         if size < BUFFER:
             return _unpack(_output, size)  # type: ignore[no-any-return]
         return _unpack(_output, size) + self.pending()  # type: ignore[no-any-return]
-
-    def sent_along(self) -> tuple[list[bytes], Callable[[int], bytes]]:
-        """Return what the peer sent beside its leaf, as ``Judge.chain_built`` takes a chain; once it is established."""
-        chain = lib.SSL_get_peer_cert_chain(self._ssl)
-        size = 0 if chain == ffi.NULL else lib.sk_X509_num(chain)
-        certificates = [lib.sk_X509_value(chain, index) for index in range(size)]
-        return [_digest(c) for c in certificates], lambda index: _der(certificates[index])
 
     def read(self, data: bytes) -> bytes:
         """Take what the peer sent and return what it says in plain text. Raises TlsError.
@@ -216,6 +215,7 @@ class ListenerContext:
     def __init__(self, context: SSL.Context) -> None:
         self._context = context  # keeps the raw pointer alive
         self.raw = context._context  # noqa: SLF001 - pyOpenSSL's own sessions are too large and too slow for us
+        lib.SSL_CTX_set_verify_depth(self.raw, VERIFY_DEPTH)
         lib.SSL_CTX_set_tlsext_servername_callback(self.raw, _on_server_name)
 
 
@@ -269,54 +269,14 @@ def _on_server_name(ssl: Any, _alert: Any, _arg: Any) -> int:
 
 
 @ffi.callback("int(int, X509_STORE_CTX *)", error=0, onerror=_note)  # type: ignore[untyped-decorator]
-def _on_verify(ok: int, store: Any) -> int:
-    """Let the judge see a refused or a verified chain; its answer becomes OpenSSL's error, and so the alert."""
-    depth = lib.X509_STORE_CTX_get_error_depth(store)
-    if not ok:
-        error = lib.X509_STORE_CTX_get_error(store)
-        text = _text(lib.X509_verify_cert_error_string(error))
-        failed = lib.X509_STORE_CTX_get_current_cert(store)
-        _current.chain_failed(error, depth, text, _der(failed), _der(lib.X509_STORE_CTX_get0_cert(store)))
-        return 0
-    if depth:
-        return 1
-    error = _judge_chain(store)
-    if error:
-        lib.X509_STORE_CTX_set_error(store, error)
-    return 0 if error else 1
+def _on_verify(_ok: int, store: Any) -> int:
+    """Let the judge see what the client shows; its answer becomes OpenSSL's error, and so the alert.
 
-
-def _judge_chain(store: Any) -> int:
-    chain = lib.X509_STORE_CTX_get1_chain(store)
-    certificates = [lib.sk_X509_value(chain, index) for index in range(lib.sk_X509_num(chain))]
-    try:
-        return _current.chain_built([_digest(c) for c in certificates], lambda index: _der(certificates[index]))
-    finally:
-        for certificate in certificates:
-            lib.X509_free(certificate)
-        lib.sk_X509_free(chain)
-
-
-_SHA256 = lib.EVP_get_digestbyname(b"sha256")
-_digest_buffer = ffi.new("unsigned char[32]")
-_digest_size = ffi.new("unsigned int *")
-
-
-def _digest(certificate: Any) -> bytes:
-    if lib.X509_digest(certificate, _SHA256, _digest_buffer, _digest_size) != 1:
-        raise RuntimeError("OpenSSL cannot digest a certificate")
-    return bytes(ffi.buffer(_digest_buffer))
-
-
-def _der(certificate: Any) -> bytes:
-    if certificate == ffi.NULL:
-        return b""
-    target = lib.BIO_new(lib.BIO_s_mem())
-    try:
-        lib.i2d_X509_bio(target, certificate)
-        size = lib.BIO_get_mem_data(target, ffi.NULL)
-        buffer = ffi.new("char[]", size)
-        lib.BIO_read(target, buffer, size)
-        return bytes(ffi.buffer(buffer))
-    finally:
-        lib.BIO_free(target)
+    OpenSSL, which has nothing to verify with, calls this for each thing that it misses; the judge is asked once.
+    """
+    global _verdict  # noqa: PLW0603 - see ``Session.handshake``
+    if _verdict is None:
+        lib.X509_STORE_CTX_set_error(store, _UNSPECIFIED)  # what the peer is told if the judge fails: internal_error
+        _verdict = _current.judge(*shown(store))
+    lib.X509_STORE_CTX_set_error(store, _verdict)
+    return 0 if _verdict else 1

@@ -12,10 +12,9 @@ from typing import Any, Final
 
 from cryptography.hazmat.bindings.openssl.binding import Binding
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
-from OpenSSL import SSL, crypto
+from OpenSSL import SSL
 
 from proxy.decide.facts import Certificate
-from proxy.decide.peer.chain import MAX_INTERMEDIATES, STORE_FLAGS
 from proxy.decide.peer.windows import Window, last_change, next_change
 
 CIPHERS_TLS13: Final = b"TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256"
@@ -51,7 +50,7 @@ _ALPN_ANSWER: Final = _ffi.new("unsigned char[]", ALPN_PROTOCOL)
 def build_context(
     host: str, chain: tuple[Certificate, ...], key: PrivateKeyTypes, anchors: tuple[Certificate, ...]
 ) -> SSL.Context:
-    """Make the context of a host: its certificate (leaf first) and key, and the union of its routes' anchors.
+    """Make the context of a host: its certificate (leaf first) and key, and the names of its routes' anchors.
 
     Raises ValueError where OpenSSL refuses the certificate or the key.
     """
@@ -60,16 +59,15 @@ def build_context(
         _present(context, chain, key)
     except SSL.Error as fault:
         raise ValueError(f"OpenSSL refuses the certificate or key of {host}: {_words(fault)}") from fault
-    _trust(context, anchors)
+    _name(context, anchors)
     return context
 
 
 class HostContext:
-    """The TLS context of a host at a given time: only anchors whose windows are open end a chain.
+    """The TLS context of a host at a given time: clients are told of the anchors whose windows are open.
 
-    One whose window is closed must not be there: OpenSSL would end a chain at it that another anchor admits, by a
-    cross-certificate which the client sent, and which the judges never see then. Contexts are not to be changed once
-    they are in use, so each change of the windows takes a new one, made when the first client asks for it.
+    A client that holds certificates of the old authority and of the new one chooses by these names. Contexts are not to
+    be changed once they are in use, so each change of the windows takes a new one, made when the first client asks.
     """
 
     __slots__ = ("__weakref__", "_build", "_context", "_since", "_until", "_windows")
@@ -116,7 +114,6 @@ def _context(options: int) -> SSL.Context:
     context.clear_mode(MODE_PARTIAL_WRITE)
     context.set_cipher_list(CIPHERS_TLS12)
     context.set_tls13_ciphersuites(CIPHERS_TLS13)
-    context.set_verify_depth(MAX_INTERMEDIATES)
     raw = context._context  # noqa: SLF001 - pyOpenSSL has no call for groups, nor for an ALPN refusal
     if _lib.SSL_CTX_set1_curves_list(raw, GROUPS) != 1:
         raise RuntimeError(f"this OpenSSL lacks one of the groups {GROUPS.decode()}")
@@ -133,13 +130,8 @@ def _present(context: SSL.Context, chain: tuple[Certificate, ...], key: PrivateK
     context.check_privatekey()
 
 
-def _trust(context: SSL.Context, anchors: tuple[Certificate, ...]) -> None:
-    store = context.get_cert_store()
-    if store is None:
-        raise RuntimeError("a new TLS context has no certificate store")
-    for anchor in anchors:
-        store.add_cert(crypto.X509.from_cryptography(anchor.x509))
-    store.set_flags(STORE_FLAGS)
+def _name(context: SSL.Context, anchors: tuple[Certificate, ...]) -> None:
+    """Name the authorities whose certificates are asked for; the judges verify; OpenSSL's store stays empty."""
     named = {anchor.x509.subject.public_bytes(): anchor for anchor in anchors}
     if sum(map(len, named)) <= MAX_CA_NAMES:
         for anchor in named.values():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -11,7 +10,7 @@ from proxy.accept import handshake as module
 from proxy.accept.handshake import REASON_BY_TLS_ERROR, X509_ERROR_BY_REASON, Facts, Handshake
 from proxy.accept.tls import LIBRARY_SSL, TlsError
 from proxy.decide.facts import MalformedCertificateError
-from proxy.decide.peer.chain import Bundle, peer_of
+from proxy.decide.peer.chain import Bundle, Peer
 from proxy.decide.peer.gate import Gate
 from proxy.decide.peer.policy.san_dns import SanDns
 from proxy.decide.peer.verdicts import Verdicts
@@ -43,6 +42,9 @@ TWO = Host(("two.example",), (route("/a/", gate(OTHER)), route("/b/", gate(ROOT,
 HOSTS = (STRICT, MIXED, PUBLIC, TWO)
 
 
+CONTEXTS = dict.fromkeys(HOSTS, HostContext(lambda _now: CONTEXT))
+
+
 def begin(*hosts: Host, now: float = NOW) -> Handshake:
     """Begin a handshake with these hosts, or all."""
     table = HostTable(hosts or HOSTS)
@@ -51,9 +53,9 @@ def begin(*hosts: Host, now: float = NOW) -> Handshake:
 
 
 def show(handshake: Handshake, *chain: Issued) -> int:
-    """Show a chain that OpenSSL built; return the X509 error."""
+    """Show certificates; return the X509 error."""
     digests = [bytes.fromhex(issued.certificate.fingerprint) for issued in chain]
-    return handshake.chain_built(digests, lambda index: chain[index].certificate.der)
+    return handshake.judge(digests, lambda index: chain[index].certificate.der)
 
 
 @pytest.mark.parametrize(
@@ -138,35 +140,39 @@ def test_the_alerts_agree_with_openssls_own() -> None:
 
 
 def test_a_certificate_that_cannot_be_read_is_refused_by_its_fingerprint() -> None:
-    """OpenSSL found it good; who it says it is nobody can tell."""
+    """Who it says it is nobody can tell."""
     handshake = begin()
     handshake.choose(b"strict.example")
-    assert handshake.chain_built([b"\1" * 32], lambda _index: b"\x30\x00") == 28
+    assert handshake.judge([b"\1" * 32], lambda _index: b"\x30\x00") == 28
     assert handshake.refusal is not None
     assert handshake.refusal.reason is Reason.MALFORMED_CERTIFICATE
     assert "01" * 32 in handshake.refusal.detail
     assert (handshake.peer, handshake.leaf) == (None, None)
 
 
-def test_a_chain_that_openssl_refused_is_read_for_the_log() -> None:
-    """The subject is that of the certificate that failed, the leaf is the client's."""
-    handshake = begin()
-    handshake.chain_failed(10, 1, "certificate has expired", ROOT.certificate.der, LEAF.certificate.der)
-    assert handshake.leaf is not None
-    assert handshake.leaf.subject == "CN=edge"
-    assert handshake.refusal == Refused(
-        Reason.EXPIRED, "certificate has expired (X509 error 10) at depth 1: CN=Root", 1
-    )
-
-
-@pytest.mark.parametrize("leaf", [b"", b"\x30\x00"])
-def test_a_refused_chain_that_cannot_be_read_is_malformed(leaf: bytes) -> None:
-    """What OpenSSL said stands in the detail."""
-    handshake = begin()
-    handshake.chain_failed(20, 0, "unable to get local issuer certificate", leaf, leaf)
+def test_a_stranger_is_kept_for_the_log_and_nowhere_else() -> None:
+    """Anybody can make up certificates: they must not push out of memory those of authorities of ours."""
+    facts, verdicts = Facts(), Verdicts(10)
+    handshake = Handshake(HostTable(HOSTS), CONTEXTS, verdicts, facts, lambda: NOW)
+    handshake.choose(b"two.example")
+    stranger = make_leaf(make_ca("Unknown"), "mallory", dns=["another.example"])
+    assert show(handshake, stranger, OTHER) == 20
     assert handshake.refusal is not None
-    assert handshake.refusal.reason is Reason.MALFORMED_CERTIFICATE
-    assert "unable to get local issuer" in handshake.refusal.detail
+    assert handshake.refusal.reason is Reason.UNTRUSTED_ISSUER
+    assert handshake.leaf is not None
+    assert handshake.leaf.subject == "CN=mallory"
+    assert (len(verdicts), facts._known, facts._peers) == (0, {}, {})
+
+
+def test_who_is_refused_by_policy_alone_is_known_the_next_time() -> None:
+    """An authority of ours made that certificate, and there are only so many of those."""
+    facts, verdicts = Facts(), Verdicts(10)
+    for _ in range(2):
+        handshake = Handshake(HostTable(HOSTS), CONTEXTS, verdicts, facts, lambda: NOW)
+        handshake.choose(b"two.example")
+        assert show(handshake, LEAF, ROOT) == 28
+        assert handshake.leaf is facts.known(digests_of(LEAF, ROOT)).leaf
+    assert len(verdicts) == 2
 
 
 def test_a_fault_of_ours_is_a_refusal_that_says_so() -> None:
@@ -203,48 +209,43 @@ def test_the_numbers_of_other_libraries_name_nothing(number: int) -> None:
     assert begin().refusal_of(TlsError(57, number, "words")).reason is Reason.BAD_HANDSHAKE
 
 
-def ders(*chain: Issued) -> tuple[list[bytes], Callable[[int], bytes]]:
-    """Return a chain as OpenSSL's callback gives it."""
-    return [bytes.fromhex(c.certificate.fingerprint) for c in chain], lambda index: chain[index].certificate.der
+def digests_of(*chain: Issued) -> list[bytes]:
+    """Return the digests of certificates."""
+    return [bytes.fromhex(issued.certificate.fingerprint) for issued in chain]
+
+
+def read(facts: Facts, *chain: Issued) -> Peer:
+    """Read certificates that are shown."""
+    return facts.read(digests_of(*chain), lambda index: chain[index].certificate.der)
 
 
 def test_known_certificates_are_not_parsed_again() -> None:
-    """The second time nobody asks for the DER."""
-    facts = Facts()
-    digests, der = ders(LEAF, ROOT)
-    first = facts.peer(digests, der)
-
-    def never(_index: int) -> bytes:
-        raise AssertionError("asked again")
-
-    assert facts.peer(digests, never) is first
+    """Neither with the same ones beside them, nor with others."""
+    facts, digests = Facts(), digests_of(LEAF, ROOT)
+    assert facts.known(digests) is None
+    first = read(facts, LEAF, ROOT)
+    facts.keep(digests, first)
+    assert facts.known(digests) is first
+    assert facts.known(digests_of(LEAF)) is None
+    assert facts.read(digests_of(LEAF), bytes).leaf is first.leaf
 
 
 def test_the_memory_of_certificates_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The oldest goes first, and is parsed again when it comes back."""
+    """The oldest goes first, and is a stranger when it comes back."""
     monkeypatch.setattr(module, "MAX_CERTIFICATES", 2)
     facts = Facts()
-    first = facts.peer(*ders(LEAF))
-    facts.peer(*ders(ROOT))
-    facts.peer(*ders(OTHER))
+    for shown in ([LEAF, ROOT], [ROOT], [OTHER]):
+        facts.keep(digests_of(*shown), read(facts, *shown))
     assert (len(facts._known), len(facts._peers)) == (2, 2)
-    assert facts.peer(*ders(LEAF)) is not first
+    assert facts.known(digests_of(LEAF, ROOT)) is None
+    assert facts.known(digests_of(OTHER)) is not None
 
 
-def test_what_was_sent_along_widens_the_peer() -> None:
-    """Each certificate once; what cannot be read is left out, and nothing new leaves the peer as it was."""
-    facts, peer = Facts(), peer_of([LEAF.certificate, ROOT.certificate])
-    assert facts.widened(peer, *ders(ROOT)) is peer
-    wider = facts.widened(peer, *ders(ROOT, OTHER))
-    assert [c.subject for c in wider.intermediates] == ["CN=Root", "CN=Other"]
-    assert wider.leaf is peer.leaf
-    assert facts.widened(peer, [b"\0" * 32], lambda _index: b"nonsense") is peer
+def test_what_cannot_be_read_beside_the_leaf_leads_nowhere() -> None:
+    """Each certificate counts once."""
+    ders = [issued.certificate.der for issued in (LEAF, ROOT, ROOT)]
+    digests = digests_of(LEAF, ROOT, ROOT)
+    peer = Facts().read([*digests, b"\0" * 32], [*ders, b"nonsense"].__getitem__)
+    assert [c.subject for c in peer.intermediates] == ["CN=Root"]
     with pytest.raises(MalformedCertificateError):
-        facts.peer([b"\0" * 32], lambda _index: b"nonsense")
-
-
-def test_what_was_sent_along_is_not_remembered() -> None:
-    """Nobody verified it, and a client may send other certificates with each connection."""
-    facts, peer = Facts(), peer_of([LEAF.certificate, ROOT.certificate])
-    facts.widened(peer, *ders(OTHER))
-    assert facts._known == {}
+        Facts().read([b"\0" * 32], [b"nonsense"].__getitem__)

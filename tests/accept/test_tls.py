@@ -5,15 +5,26 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from cryptography import x509
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from OpenSSL import SSL
 
-from proxy.accept.tls import BUFFER, LIBRARY_SSL, Judge, Session, TlsError, ffi, lib
+from proxy.accept import shown, tls
+from proxy.accept.shown import MAX_SHOWN
+from proxy.accept.tls import BUFFER, LIBRARY_SSL, Judge, ListenerContext, Session, TlsError, ffi, lib
 from proxy.operate.demo.pki import Credential, Leaf
+from proxy.snapshot.tls import listener_context
 from tests.support.memory import CA, CLIENT, LISTENER, STRANGER, LenientJudge, MemoryClient, anchor, facts_of, shake
 
+MIDDLE = CA.intermediate("middle")
+BELOW = MIDDLE.issue(Leaf(subject="below"))
 VERSIONS = pytest.mark.parametrize("tls12", [True, False], ids=["1.2", "1.3"])
+
+
+def below(*others: x509.Certificate) -> Credential:
+    """Return a leaf below an intermediate, which is sent along after ``others``."""
+    return Credential(BELOW.certificate, BELOW.key, (*others, MIDDLE.certificate))
 
 
 def refused(judge: Judge, client: MemoryClient) -> tuple[TlsError, str]:
@@ -42,32 +53,24 @@ class BrokenChooser(LenientJudge):
         raise KeyError(sni)
 
 
-class BrokenBuilder(LenientJudge):
-    """Fails where a verified chain is judged."""
+class BrokenJudge(LenientJudge):
+    """Fails where what a client shows is judged."""
 
-    def chain_built(self, digests: list[bytes], der: Callable[[int], bytes]) -> int:
+    def judge(self, digests: list[bytes], der: Callable[[int], bytes]) -> int:
         """Fail."""
         raise ZeroDivisionError(len(digests), len(der(0)))
 
 
-class BrokenReader(LenientJudge):
-    """Fails where a refused chain is read."""
-
-    def chain_failed(self, error: int, depth: int, text: str, failed: bytes, leaf: bytes) -> None:
-        """Fail."""
-        raise UnicodeError(error, depth, text, failed, leaf)
-
-
 class SevereJudge(LenientJudge):
-    """Refuses verified chains with one X509 error."""
+    """Refuses everybody with one X509 error."""
 
     def __init__(self, error: int) -> None:
         super().__init__()
         self.error = error
 
-    def chain_built(self, digests: list[bytes], der: Callable[[int], bytes]) -> int:
+    def judge(self, digests: list[bytes], der: Callable[[int], bytes]) -> int:
         """Refuse."""
-        super().chain_built(digests, der)
+        super().judge(digests, der)
         return self.error
 
 
@@ -76,8 +79,7 @@ class SevereJudge(LenientJudge):
     ("judge", "credential", "fault", "alert"),
     [
         (BrokenChooser, CLIENT, KeyError, "unrecognized name"),
-        (BrokenBuilder, CLIENT, ZeroDivisionError, "internal error"),
-        (BrokenReader, STRANGER, UnicodeError, "unknown ca"),
+        (BrokenJudge, CLIENT, ZeroDivisionError, "internal error"),
     ],
 )
 def test_a_judge_that_raises_has_refused(
@@ -114,35 +116,69 @@ def test_no_host_is_unrecognized_name(sni: bytes | None, tls12: bool) -> None:
     ],
 )
 def test_the_judges_error_becomes_the_alert(error: int, alert: str, tls12: bool) -> None:
-    """An X509 error for a chain that OpenSSL itself found good."""
+    """It is asked once, about what the client showed, and OpenSSL has no word of its own in it."""
     judge = SevereJudge(error)
     _, told = refused(judge, MemoryClient(tls12=tls12))
     assert alert in told
-    assert judge.chains == [[facts_of(CLIENT).der, anchor().der]]
+    assert judge.chains == [[facts_of(CLIENT).der]]
 
 
 @VERSIONS
-def test_a_chain_that_openssl_refuses_is_never_built(tls12: bool) -> None:
-    """The judge is told the error, and not asked."""
+def test_the_judge_sees_all_that_was_sent_once_and_decides_alone(tls12: bool) -> None:
+    """The leaf first, then the others in the order in which they came, also those of nobody's authority."""
+    judge, sent = LenientJudge(), below(STRANGER.certificate)
+    shake(judge, MemoryClient(sent, tls12=tls12))
+    assert judge.chains == [[facts_of(sent).der, facts_of(STRANGER).der, anchor(MIDDLE).der]]
+    stranger = LenientJudge()
+    shake(stranger, MemoryClient(STRANGER, tls12=tls12))
+    assert stranger.chains == [[facts_of(STRANGER).der]]
+
+
+def test_no_more_is_looked_at_than_a_chain_can_need() -> None:
+    """A client may send a hundred kilobytes of certificates."""
     judge = LenientJudge()
-    _, told = refused(judge, MemoryClient(STRANGER, tls12=tls12))
-    assert "unknown ca" in told
-    assert judge.errors == [(20, 0)]
-    assert judge.chains == []
+    shake(judge, MemoryClient(below(*[STRANGER.certificate] * 40)))
+    assert [len(chain) for chain in judge.chains] == [MAX_SHOWN]
+
+
+@VERSIONS
+def test_where_openssl_shows_its_own_chain_only_that_is_judged(monkeypatch: pytest.MonkeyPatch, tls12: bool) -> None:
+    """A library that lays its structures out in another way costs time, and lets nobody in."""
+    monkeypatch.setattr(shown, "SEES_ALL", False)
+    monkeypatch.setattr(tls, "VERIFY_DEPTH", MAX_SHOWN)
+    listener = ListenerContext(listener_context())
+    judge, sent = LenientJudge(), below(STRANGER.certificate)
+    shake(judge, MemoryClient(sent, tls12=tls12), Session(listener))
+    assert judge.chains == [[facts_of(sent).der, anchor(MIDDLE).der]]
+    severe = SevereJudge(23)
+    with pytest.raises(TlsError):
+        shake(severe, MemoryClient(sent, tls12=tls12), Session(listener))
+    assert len(severe.chains) == 1
+
+
+def test_nobody_is_judged_by_another_handshakes_verdict() -> None:
+    """The verdict is forgotten with the call of OpenSSL that asked for it."""
+    shake(LenientJudge(), MemoryClient())
+    assert tls._verdict not in {None, 0}
+
+
+def test_this_openssl_is_laid_out_as_known() -> None:
+    """Where this fails, handshakes are still right, but cost what they need not."""
+    assert shown.SEES_ALL
 
 
 @VERSIONS
 @pytest.mark.parametrize(
-    ("asks", "insists", "credential", "shown"),
+    ("asks", "insists", "credential", "times"),
     [(True, True, CLIENT, 1), (True, False, CLIENT, 1), (True, False, None, 0), (False, False, CLIENT, 0)],
 )
 def test_a_certificate_is_judged_where_it_is_asked_for(
-    asks: bool, insists: bool, credential: Credential | None, shown: int, tls12: bool
+    asks: bool, insists: bool, credential: Credential | None, times: int, tls12: bool
 ) -> None:
     """Whoever is not asked shows none; whoever need not have one gets in without."""
     judge = LenientJudge(asks=asks, insists=insists)
     shake(judge, MemoryClient(credential, tls12=tls12))
-    assert len(judge.chains) == shown
+    assert len(judge.chains) == times
 
 
 def test_an_insisting_host_refuses_a_client_without() -> None:
@@ -150,18 +186,6 @@ def test_an_insisting_host_refuses_a_client_without() -> None:
     error, told = refused(LenientJudge(), MemoryClient(None))
     assert (error.library, error.reason) == (LIBRARY_SSL, 199)
     assert "certificate required" in told
-
-
-def test_what_was_sent_along_can_be_asked_for_afterwards() -> None:
-    """The certificates beside the leaf, in the order in which they came."""
-    middle = CA.intermediate("middle")
-    leaf = middle.issue(Leaf(subject="below"))
-    sent = (STRANGER.certificate, middle.certificate)
-    session = shake(LenientJudge(), MemoryClient(Credential(leaf.certificate, leaf.key, sent)))
-    digests, der = session.sent_along()
-    assert [der(index) for index in range(len(digests))] == [facts_of(STRANGER).der, anchor(middle).der]
-    assert digests[1].hex() == anchor(middle).fingerprint
-    assert shake(LenientJudge(asks=False, insists=False), MemoryClient()).sent_along()[0] == []
 
 
 @VERSIONS
@@ -235,13 +259,13 @@ def test_an_altered_record_is_an_error_and_no_text() -> None:
 class UntidyJudge(LenientJudge):
     """Leaves an error behind in OpenSSL's queue, as a check that fails without consequences may."""
 
-    def chain_built(self, digests: list[bytes], der: Callable[[int], bytes]) -> int:
+    def judge(self, digests: list[bytes], der: Callable[[int], bytes]) -> int:
         """Admit, after reading something that is no certificate."""
         nonsense = lib.BIO_new_mem_buf(ffi.from_buffer(b"nonsense"), 8)
         assert lib.d2i_X509_bio(nonsense, ffi.NULL) == ffi.NULL
         lib.BIO_free(nonsense)
         assert lib.ERR_peek_error() != 0
-        return super().chain_built(digests, der)
+        return super().judge(digests, der)
 
 
 def test_what_one_handshake_leaves_behind_is_no_other_connections_failure() -> None:

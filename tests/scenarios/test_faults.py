@@ -23,8 +23,8 @@ pytestmark = pytest.mark.doubles
 
 TLS_PARTS: dict[str, tuple[Any, str]] = {
     "the server name": (Handshake, "choose"),
-    "the verified chain": (Facts, "peer"),
-    "the end of a handshake": (Handshake, "complete"),
+    "what the client shows": (Facts, "read"),
+    "the end of a handshake": (Handshake, "judge_again"),
     "a connection's first step": (Connection, "begin"),
 }
 HTTP_PARTS: dict[str, tuple[Any, str]] = {

@@ -36,7 +36,7 @@ def anchor(authority: Authority = CA) -> Certificate:
 
 
 def host_context(host: Host) -> SSL.Context:
-    """Make a host's context with a server certificate, trusting ``CA``."""
+    """Make a host's context with a server certificate, asking for those of ``CA``."""
     return build_context(host.name, (facts_of(_SERVER),), _SERVER.key, (anchor(),))
 
 
@@ -45,13 +45,12 @@ CONTEXT: Final = host_context(Host(("server.example",), ()))
 
 
 class LenientJudge:
-    """Takes every name and every verified chain, and remembers what it was told. Tests override what they test."""
+    """Takes every name and every certificate, and remembers what it was told. Tests override what they test."""
 
     def __init__(self, *, asks: bool = True, insists: bool = True) -> None:
         self.mode = (asks, insists)
         self.names: list[bytes | None] = []
         self.chains: list[list[bytes]] = []
-        self.errors: list[tuple[int, int]] = []
         self.faults: list[BaseException] = []
 
     def choose(self, sni: bytes | None) -> tuple[SSL.Context, bool, bool] | None:
@@ -59,15 +58,8 @@ class LenientJudge:
         self.names.append(sni)
         return (CONTEXT, *self.mode)
 
-    def chain_failed(self, error: int, depth: int, text: str, failed: bytes, leaf: bytes) -> None:
-        """Remember the error."""
-        assert text
-        assert failed
-        assert leaf
-        self.errors.append((error, depth))
-
-    def chain_built(self, digests: list[bytes], der: Callable[[int], bytes]) -> int:
-        """Remember the chain as it is in DER."""
+    def judge(self, digests: list[bytes], der: Callable[[int], bytes]) -> int:
+        """Remember what was shown as it is in DER."""
         self.chains.append([der(index) for index in range(len(digests))])
         return 0
 

@@ -207,7 +207,7 @@ CASES: Final[Mapping[Reason, tuple[Case, ...]]] = {
     ),
     Reason.NOT_YET_VALID: (Case("leaf", "required", partial(_of_cdn, window=_FUTURE), _BAD, "not yet valid"),),
     Reason.WRONG_PURPOSE: (
-        Case("server", "required", partial(_of_cdn, eku=SERVER), ("unsupported_certificate",) * 2, "purpose"),
+        Case("server", "required", partial(_of_cdn, eku=SERVER), ("unsupported_certificate",) * 2, "lacks clientAuth"),
         Case("absent", "strict", partial(_of_cdn, eku=None), ("unsupported_certificate",) * 2, "asks for one"),
     ),
     Reason.CHAIN_TOO_LONG: (
@@ -235,7 +235,7 @@ CASES: Final[Mapping[Reason, tuple[Case, ...]]] = {
     Reason.CRL_MISSING: (Case("unlisted", "unlisted", _of_cdn, _BAD, "no CRL of CN=CDN CA speaks of serial"),),
     Reason.OCSP_UNAVAILABLE: (Case("no responder", "unanswered", _of_cdn, _BAD, "names no OCSP responder"),),
     Reason.WEAK_KEY: (
-        Case("RSA 1024", "required", _small_rsa, _BAD, "key too"),
+        Case("RSA 1024", "required", _small_rsa, _BAD, "key RSA 1024"),
         Case("SHA-1", "required", _sha1, _BAD, ""),
     ),
     Reason.CERTIFICATE_POLICY: (Case("none", "required", _without_policy, _OTHER, "policy is required"),),

@@ -75,17 +75,26 @@ class Bundle:
     revocation: Revocation | None = None
     windows: Windows = field(default_factory=lambda: MappingProxyType({}))
     _x509: tuple[crypto.X509, ...] = field(init=False, repr=False)
+    _stores: dict[int, crypto.X509Store] = field(init=False, repr=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         """Hand the anchors to OpenSSL's parser once."""
         object.__setattr__(self, "_x509", tuple(crypto.X509.from_cryptography(anchor.x509) for anchor in self.anchors))
 
     def store_at(self, now: float) -> crypto.X509Store:
-        """Make the store that OpenSSL looks anchors up in, for one verification at Unix time ``now``.
+        """Return the store that OpenSSL looks anchors up in at Unix time ``now``.
 
-        A store takes its first time only and silently keeps it (``X509_STORE_set1_param`` does not overwrite), so no
-        store is used twice.
+        A store takes its first time only and silently keeps it (``X509_STORE_set1_param`` does not overwrite), so each
+        is for one second: OpenSSL's times have no fractions. The last one is kept, as strangers may come in crowds.
         """
+        second = int(now)
+        store = self._stores.get(second)
+        if store is None or self.windows:
+            self._stores.clear()
+            store = self._stores[second] = self._store(now)
+        return store
+
+    def _store(self, now: float) -> crypto.X509Store:
         store = crypto.X509Store()
         for anchor, x509 in zip(self.anchors, self._x509, strict=True):
             if self.windows.get(anchor.fingerprint, ALWAYS).holds(now):

@@ -7,7 +7,7 @@ from typing import Final
 
 from proxy.decide.peer.chain import Peer
 from proxy.decide.peer.gate import Gate, judge
-from proxy.decide.verdict import Admitted, Pending, Reason, Refused, Verdict
+from proxy.decide.verdict import Admitted, Pending, Reason, Refused, Verdict, is_verified
 
 _DIGEST: Final = 32
 """Octets of a SHA-256 fingerprint; a peer's key is a row of them."""
@@ -50,6 +50,13 @@ class Verdicts:
             self._remember(key, verdict)
         return verdict
 
+    def _judge_stranger(self, peer: Peer, gate: Gate, now: float) -> Verdict:
+        """Judge who was never verified, and remember nothing that anybody could make up."""
+        verdict = judge(peer, gate, now)
+        if not isinstance(verdict, Pending) and is_verified(verdict):
+            self._remember((peer.key, gate), verdict)
+        return verdict
+
     def _carried(self, key: _Key) -> Admitted | Refused | None:
         before = self._before
         known = None if before is None else before._known.get(key)  # noqa: SLF001
@@ -73,15 +80,16 @@ class Verdicts:
             if not rest:
                 del self._by_certificate[digest]
 
-    def judge_any(self, peer: Peer, gates: Iterable[Gate], now: float) -> Verdict:
+    def judge_any(self, peer: Peer, gates: Iterable[Gate], now: float, *, stranger: bool = False) -> Verdict:
         """Admit a peer that any gate admits; else wait where any gate does; else return the most telling refusal.
 
-        That a chain does not lead to *this* bundle says the least where another bundle knew it.
+        That a chain does not lead to *this* bundle says the least where another bundle knew it. Of a ``stranger``,
+        whom no gate has verified yet, only what the verified leaf was judged for is remembered.
         """
         refusals: list[Refused] = []
         pending: list[Pending] = []
         for gate in gates:
-            verdict = self.judge(peer, gate, now)
+            verdict = self._judge_stranger(peer, gate, now) if stranger else self.judge(peer, gate, now)
             if isinstance(verdict, Admitted):
                 return verdict
             if isinstance(verdict, Pending):

@@ -20,6 +20,7 @@ from proxy.decide.peer.chain import (
     peer_of,
     verify,
 )
+from proxy.decide.peer.windows import Window
 from proxy.decide.verdict import Reason, Refused
 from tests.support.certificates import CLIENT, DAY, NOW, SERVER, Issued, make_ca, make_leaf
 
@@ -287,3 +288,24 @@ def test_the_key_of_a_peer_is_its_certificates_in_order() -> None:
     keys = {peer_of(chain).key for chain in ([leaf], [leaf, middle], [middle, leaf], [leaf, middle, middle])}
     assert len(keys) == 4
     assert peer_of([leaf, middle]).key == peer_of([leaf, middle]).key
+
+
+def test_the_same_bundle_judges_every_second_by_its_own_time() -> None:
+    """OpenSSL keeps the first time that a store is given; a leaf that ends in between is refused from then on."""
+    bundle, peer = Bundle("test", (_ROOT.certificate,)), peer_of([make_leaf(_ROOT).certificate])
+    end = peer.leaf.not_after
+    verdicts = [verify(peer, bundle, at) for at in (end - 0.5, end, end + 1, end + 1.5, end - 0.5)]
+    assert [isinstance(verdict, Refused) for verdict in verdicts] == [False, False, True, True, False]
+
+
+def test_a_store_serves_all_strangers_of_a_second() -> None:
+    """Except where windows of anchors open and close, maybe within it."""
+    anchors = (_ROOT.certificate,)
+    bundle = Bundle("test", anchors)
+    assert bundle.store_at(NOW + 0.1) is bundle.store_at(NOW + 0.9)
+    assert bundle.store_at(NOW + 1) is not bundle.store_at(NOW)
+    assert len(bundle._stores) == 1
+    windowed = Bundle("test", anchors, windows={_ROOT.certificate.fingerprint: Window(NOW + 0.5, NOW + 2)})
+    peer = peer_of([make_leaf(_ROOT).certificate])
+    assert isinstance(verify(peer, windowed, NOW), Refused)
+    assert not isinstance(verify(peer, windowed, NOW + 0.7), Refused)

@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from proxy.control.crl_overlay import is_followed, named_terms, overlaid, terms_of
-from proxy.control.crl_source import CrlSource, Terms, Tools, Trouble
+from proxy.control.crl_overlay import named_terms, overlaid, terms_of
+from proxy.control.crl_roster import MAX_NAMED, Roster
+from proxy.control.crl_source import Tools, Trouble
 from proxy.control.fetch import Fetcher
 from proxy.control.keeping import Keeping, describe, written
 from proxy.control.offload import Offload
@@ -25,16 +26,8 @@ from proxy.decide.peer.answers import Failure, Fault
 from proxy.decide.peer.needs import CrlNeed
 from proxy.observe.log import Log
 from proxy.observe.metrics import Metrics
-from proxy.snapshot.config import CrlConfig
-from proxy.snapshot.crls import CrlFile
 from proxy.snapshot.prepared import Prepared
 from proxy.snapshot.problems import ConfigError, Problem
-
-MAX_NAMED: Final = 256
-"""Sources that certificates name: AWS Private CA opens a partition for each million certificates."""
-
-UNUSED: Final = 24 * 3600.0
-"""Seconds after which a source goes whose certificates nobody has shown: whoever comes daily finds it there."""
 
 MAX_AT_ONCE: Final = 4
 """Sources that are asked at a time: their CRLs may be large, and two are checked at a time."""
@@ -67,8 +60,7 @@ class CrlRefresh:
         self._metrics = metrics
         self._chance = chance
         self._turns = asyncio.Semaphore(MAX_AT_ONCE)
-        self._listed: dict[Terms, Keeping] = {}
-        self._named: dict[tuple[str, bytes], Keeping] = {}
+        self._roster = Roster(self._tools, metrics, self._live)
         self._prepared: Prepared | None = None
         self._publishing = asyncio.Lock()
         self._owes = False
@@ -85,13 +77,11 @@ class CrlRefresh:
         wait no longer than one attempt may take.
         """
         self._tools.fetcher.trust(prepared.roots)
-        new = [self._add(terms, prepared) for terms in terms_of(prepared) if terms not in self._listed]
+        new = self._roster.list_all(prepared)
         await _all_begun(new)
         problems = [_problem(prepared, keeping) for keeping in new if keeping.source.good is None]
         if strict and problems:
-            for keeping in new:
-                del self._listed[keeping.source.terms]
-                self._end(keeping)
+            self._roster.strike(new)
             raise ConfigError(problems)
         for keeping in new:
             keeping.is_late = not keeping.begun.is_set()
@@ -100,7 +90,7 @@ class CrlRefresh:
     def ask(self, needs: Sequence[CrlNeed]) -> None:
         """Fetch the CRLs that certificates name, or note that they are in use; each need ends in ``settle``."""
         for need in needs:
-            keeping = self._named.get((need.bundle, need.key)) or self._take_up(need)
+            keeping = self._roster.find(need) or self._take_up(need)
             if isinstance(keeping, Failure):
                 self._settle_later(need, keeping)
                 continue
@@ -114,24 +104,12 @@ class CrlRefresh:
 
     def hurry(self) -> None:
         """Ask all sources now, without waiting for their time: somebody has just revoked a certificate."""
-        for keeping in (*self._listed.values(), *self._named.values()):
+        for keeping in self._roster:
             keeping.wake.set()
 
     async def close(self) -> None:
         """End all tasks."""
-        all_of_them = (*self._listed.values(), *self._named.values())
-        tasks = [keeping.task for keeping in all_of_them if keeping.task is not None]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-    # --- which sources there are
-
-    def _add(self, terms: Terms, prepared: Prepared) -> Keeping:
-        source = CrlSource(terms, self._tools, prepared.cache)
-        keeping = self._listed[terms] = Keeping(source, self._metrics.crl_source(terms.bundle, terms.urls[0]))
-        keeping.task = _start(self._live(keeping))
-        return keeping
+        await self._roster.close()
 
     def _take_up(self, need: CrlNeed) -> Keeping | Failure:
         """Take up a source that a certificate names, if it is allowed and there is room."""
@@ -139,33 +117,8 @@ class CrlRefresh:
         terms = None if prepared is None else named_terms(prepared, need)
         if terms is None or prepared is None:
             return self._failure(Fault.HOST_NOT_ALLOWED, "the configuration does not allow it any more", url)
-        if len(self._named) >= MAX_NAMED and not self._make_room():
-            return self._failure(Fault.BUSY, f"{MAX_NAMED} other CRLs are kept up to date", url)
-        source = CrlSource(terms, self._tools, prepared.cache)
-        keeping = Keeping(source, self._metrics.crl_source(need.bundle, url), self._tools.clock(), is_late=True)
-        self._named[need.bundle, need.key] = keeping
-        keeping.task = _start(self._live(keeping))
-        return keeping
-
-    def _make_room(self) -> bool:
-        """Let the source go that nobody has used for the longest, if it brought nothing or is out of use."""
-        idle = [pair for pair in self._named.items() if pair[1].source.good is None and not pair[1].needs]
-        late = self._tools.clock() - UNUSED
-        idle = idle or [pair for pair in self._named.items() if pair[1].used_at < late]
-        if not idle:
-            return False
-        key, keeping = min(idle, key=lambda pair: pair[1].used_at)
-        del self._named[key]
-        self._end(keeping)
-        return True
-
-    def _end(self, keeping: Keeping) -> None:
-        """Stop asking a source that is no longer listed or named."""
-        if keeping.task is not None:
-            keeping.task.cancel()
-        left = (*self._listed.values(), *self._named.values())
-        if all(other.counts is not keeping.counts for other in left):
-            self._metrics.forget_crl_source(keeping.source.terms.bundle, keeping.source.terms.urls[0])
+        keeping = self._roster.take_up(need, terms, prepared.cache)
+        return keeping or self._failure(Fault.BUSY, f"{MAX_NAMED} other CRLs are kept up to date", url)
 
     # --- a source's life
 
@@ -196,7 +149,7 @@ class CrlRefresh:
             with suppress(TimeoutError):
                 async with asyncio.timeout(wait):
                     await keeping.wake.wait()
-            if self._tools.clock() - keeping.used_at > UNUSED:
+            if self._roster.is_out_of_use(keeping):
                 await self._forget(keeping)
                 return
             keeping.wake.clear()
@@ -209,9 +162,7 @@ class CrlRefresh:
 
     async def _forget(self, keeping: Keeping) -> None:
         """Let a source go that no client's certificate has named for long."""
-        keeping.task = None
-        self._named = {key: other for key, other in self._named.items() if other is not keeping}
-        self._end(keeping)
+        self._roster.forget(keeping)
         terms = keeping.source.terms
         self._log.write("crl.forgotten", bundle=terms.bundle, source=terms.urls[0])
         await self._publish()
@@ -302,23 +253,12 @@ class CrlRefresh:
 
     def _taken(self, prepared: Prepared) -> Prepared:
         """Lay what has come over what is in force, and let go of sources that it does not name any more."""
-        wanted = set(terms_of(prepared))
-        for terms in [terms for terms in self._listed if terms not in wanted]:
-            self._end(self._listed.pop(terms))
+        self._roster.keep_only(set(terms_of(prepared)))
         return self._overlaid(prepared)
 
     def _overlaid(self, prepared: Prepared) -> Prepared:
-        self._prepared = overlaid(prepared, lambda name, config: tuple(self._files_of(prepared, name, config)))
+        self._prepared = overlaid(prepared, lambda name, config: tuple(self._roster.files_of(prepared, name, config)))
         return self._prepared
-
-    def _files_of(self, prepared: Prepared, name: str, config: CrlConfig) -> Iterator[CrlFile]:
-        """Yield the CRLs of a bundle: of the addresses that it names, and of those that its certificates do."""
-        for terms in terms_of(prepared):
-            if terms.bundle == name and terms in self._listed:
-                yield from self._listed[terms].source.files
-        for (bundle, _), keeping in self._named.items():
-            if bundle == name and is_followed(config, keeping.source.terms.urls):
-                yield from keeping.source.files
 
 
 async def _all_begun(keepings: Sequence[Keeping]) -> None:
@@ -328,20 +268,6 @@ async def _all_begun(keepings: Sequence[Keeping]) -> None:
         longest = max(keeping.source.terms.seconds for keeping in keepings)
         for wait in (await asyncio.wait(waits, timeout=longest))[1]:
             wait.cancel()
-
-
-def _start(work: Coroutine[None, None, None]) -> asyncio.Task[None]:
-    """Start a task whose end by a fault is told to the loop's handler."""
-    loop = asyncio.get_running_loop()
-
-    def tell(task: asyncio.Task[None]) -> None:
-        fault = None if task.cancelled() else task.exception()
-        if fault is not None:
-            loop.call_exception_handler({"message": "CRLs of a source are no longer refreshed", "exception": fault})
-
-    task = loop.create_task(work)
-    task.add_done_callback(tell)
-    return task
 
 
 def _problem(prepared: Prepared, keeping: Keeping) -> Problem:

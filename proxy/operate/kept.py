@@ -13,7 +13,7 @@ from typing import Final
 
 from proxy.control.crl_check import Flawed, Good, restore
 from proxy.control.crl_overlay import is_followed, known_issuers, make_terms, overlaid, terms_of
-from proxy.control.crl_refresh import MAX_NAMED
+from proxy.control.crl_roster import MAX_NAMED
 from proxy.control.crl_source import Terms, deltas_of, origin_of, terms_of_delta
 from proxy.snapshot.assemble import Assembler, at_once
 from proxy.snapshot.cache import Cache

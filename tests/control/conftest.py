@@ -1,4 +1,4 @@
-"""What tests of the control plane share: one helper each file, which is slow to start."""
+"""What tests of the control plane share: a helper, one each file, as it is slow to start; and a server elsewhere."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from proxy.control.offload import Offload
+from tests.support.web import Web
 
 
 @pytest.fixture(scope="module")
@@ -15,3 +16,10 @@ def offload() -> Iterator[Offload]:
     shared = Offload()
     yield shared
     shared.close()
+
+
+@pytest.fixture
+def server() -> Iterator[Web]:
+    """Start a server."""
+    with Web() as found:
+        yield found

@@ -4,171 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import pytest
-import uvloop
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
 
-from proxy.control.crl_refresh import CrlRefresh
-from proxy.control.fetch import Fetcher
 from proxy.control.offload import Offload
-from proxy.control.planes import PublishError, Settled
+from proxy.control.planes import Settled
 from proxy.decide.peer.answers import Failure, Fault
-from proxy.decide.peer.needs import CrlNeed
-from proxy.observe.metrics import Metrics
 from proxy.operate.demo.pki import Authority
-from proxy.snapshot.cache_choice import Places
-from proxy.snapshot.crls import open_file
-from proxy.snapshot.prepare import prepare
-from proxy.snapshot.prepared import Prepared
 from proxy.snapshot.problems import ConfigError
 from tests.support import web
 from tests.support.certificates import DAY
-from tests.support.crls import make_crl, uri
-from tests.support.harness import PATIENCE
-from tests.support.site import small_site
+from tests.support.crls import uri
+from tests.support.refreshing import NEVER, Site, Stage, following, make_site, need
 from tests.support.web import Answer, Web
 
-T = TypeVar("T")
 UNKNOWN: Final = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4"), b"\x05\x00")
-NEVER: Final = "1h"
-"""A refresh that no test waits for."""
-
-
-@pytest.fixture
-def server() -> Iterator[Web]:
-    """Start a server."""
-    with Web() as found:
-        yield found
-
-
-class Lines:
-    """A log that remembers its lines, and tells that there is a new one."""
-
-    def __init__(self) -> None:
-        self.lines: list[dict[str, Any]] = []
-        self.news = asyncio.Event()
-
-    def write(self, event: str, /, *, level: str = "info", **fields: object) -> None:
-        """Take a line."""
-        self.lines.append({"event": event, "level": level, **{k: v for k, v in fields.items() if v is not None}})
-        self.news.set()
-
-
-@dataclass
-class Stage:
-    """A refresh with all that it works with; ``settled`` is what it told, ``fail`` makes it fail to publish."""
-
-    refresh: CrlRefresh
-    log: Lines
-    metrics: Metrics
-    prepared: Prepared
-    generation: int = 1
-    fail: bool = False
-    settled: list[Mapping[bytes, Settled]] = field(default_factory=list)
-    begun: bool = False
-    go: asyncio.Event | None = None
-
-    async def change(self, alter: Callable[[Prepared], Prepared]) -> int:
-        """Put another generation in force, as the control plane does; with ``go``, once it is set."""
-        if self.go is not None:
-            self.begun = True
-            self.log.news.set()
-            await self.go.wait()
-        if self.fail:
-            raise PublishError("a worker does not answer")
-        prepared = alter(self.prepared)
-        self.generation += prepared is not self.prepared
-        self.prepared = prepared
-        self.log.news.set()
-        return self.generation
-
-    def settle(self, outcomes: Mapping[bytes, Settled]) -> None:
-        """Take what needs ended in."""
-        self.settled.append(outcomes)
-        self.log.news.set()
-
-    async def until(self, wanted: Callable[[], T]) -> T:
-        """Wait until something is true, and return it."""
-        async with asyncio.timeout(PATIENCE):
-            while not (found := wanted()):
-                self.log.news.clear()
-                await self.log.news.wait()
-        return found
-
-    async def line(self, event: str, number: int = 1) -> dict[str, Any]:
-        """Wait for the line of an event with this number."""
-        await self.until(lambda: len(self.of(event)) >= number)
-        return self.of(event)[number - 1]
-
-    def of(self, event: str) -> list[dict[str, Any]]:
-        """Return the lines of an event."""
-        return [line for line in self.log.lines if line["event"] == event]
-
-    @property
-    def numbers(self) -> list[tuple[int | None, int]]:
-        """The number and the count of entries of each CRL in force that was fetched."""
-        (bundle,) = self.prepared.unpack_bundles()
-        assert bundle.revocation is not None
-        return [(crl.number, len(crl)) for crl in map(open_file, bundle.revocation.fetched)]
-
-
-@dataclass
-class Site:
-    """A configuration in a folder, and who signs for it."""
-
-    folder: Path
-    config: Path
-    cdn: Authority
-    offload: Offload
-
-    def prepare(self) -> Prepared:
-        """Read it."""
-        (self.folder / "cache").mkdir(exist_ok=True, mode=0o700)
-        return prepare(self.config, time.time(), Places())
-
-    def run(self, work: Callable[[Stage], Coroutine[Any, Any, T]], *, strict: bool = False) -> T:
-        """Run a refresh of it as long as ``work`` takes."""
-
-        async def whole() -> T:
-            fetcher = Fetcher(connect_seconds=1.0)
-            log, metrics = Lines(), Metrics()
-            refresh = CrlRefresh(fetcher, self.offload, log, metrics)  # type: ignore[arg-type]
-            stage = Stage(refresh, log, metrics, self.prepare())
-            refresh.attach(stage.change, stage.settle)
-            try:
-                stage.prepared = await refresh.complete(stage.prepared, strict=strict)
-                return await work(stage)
-            finally:
-                await refresh.close()
-                await fetcher.close()
-
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            return runner.run(whole())
-
-    def crl(self, number: int, *serials: int, by: Authority | None = None, **options: Any) -> bytes:
-        """Make a CRL, an hour old unless it is said otherwise."""
-        options = {"this_update": time.time() - 3600, **options}
-        return make_crl(by or self.cdn, dict.fromkeys(serials, 1), number=number, **options)
 
 
 @pytest.fixture
 def site(tmp_path: Path, offload: Offload, server: Web) -> Site:
     """Write a configuration with one address."""
     return make_site(tmp_path, offload, sources=[server.url()])
-
-
-def make_site(folder: Path, offload: Offload, **crl: Any) -> Site:
-    """Write a configuration with these settings of CRLs."""
-    settings = {"refresh": NEVER, "timeout": "5s", **crl}
-    trust = {"cdn": {"anchors": ["cdn.pem"], "revocation": {"check": "leaf", "crl": settings}}}
-    config, cdn = small_site(folder, 1, trust=trust, cache={"directory": "cache"})
-    return Site(folder, config, cdn, offload)
 
 
 # --- what comes
@@ -465,21 +325,10 @@ def test_a_generation_that_cannot_be_put_in_force_is_tried_again(site: Site, ser
 # --- what certificates name
 
 
-def need(site: Site, *urls: str) -> CrlNeed:
-    """Make the need of a client of the site's authority."""
-    issuer = site.cdn.certificate.public_bytes(Encoding.DER)
-    return CrlNeed("cdn", urls, "ab" * 32, 0, (issuer,))
-
-
 @pytest.fixture
 def named(tmp_path: Path, offload: Offload) -> Site:
     """Write a configuration that follows certificates."""
     return make_site(tmp_path, offload, sources=["cdp"], allow_hosts=["localhost:1", "*.example"])
-
-
-def following(folder: Path, offload: Offload, server: Web) -> Site:
-    """Write a configuration that follows certificates to a server."""
-    return make_site(folder, offload, sources=["cdp"], allow_hosts=[f"localhost:{server.port}"])
 
 
 def test_a_crl_that_a_certificate_names_comes_into_force_and_is_told_of(
@@ -583,43 +432,3 @@ def test_nobody_else_is_asked(named: Site) -> None:
         assert outcome.fault is Fault.HOST_NOT_ALLOWED
 
     named.run(work)
-
-
-def test_their_number_has_a_limit(
-    tmp_path: Path, offload: Offload, server: Web, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """One that is in use makes no room for another; one that has brought nothing does."""
-    monkeypatch.setattr("proxy.control.crl_refresh.MAX_NAMED", 1)
-    site = following(tmp_path, offload, server)
-    server.answers |= {"/b.crl": web.body(site.crl(5)), "/c.crl": web.body(site.crl(6))}
-    a, b, c = (need(site, server.url(f"/{name}.crl")) for name in "abc")
-
-    async def work(stage: Stage) -> None:
-        outcomes = []
-        for number, asked in enumerate((a, b, c), 1):
-            stage.refresh.ask([asked])
-            await stage.until(lambda number=number: len(stage.settled) == number)  # type: ignore[misc]
-            outcomes.append(stage.settled[-1][asked.key].outcome)
-        assert [outcome and outcome.fault for outcome in outcomes] == [Fault.HTTP_STATUS, None, Fault.BUSY]
-        assert stage.numbers == [(5, 0)]
-
-    site.run(work)
-
-
-def test_what_nobody_shows_any_more_is_forgotten(
-    tmp_path: Path, offload: Offload, server: Web, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Its CRL goes, and it is not asked for again."""
-    monkeypatch.setattr("proxy.control.crl_refresh.UNUSED", -1.0)
-    site = following(tmp_path, offload, server)
-    server.answers["/ca.crl"] = web.body(site.crl(5))
-
-    async def work(stage: Stage) -> None:
-        stage.refresh.ask([need(site, server.url())])
-        await stage.until(lambda: stage.settled)
-        stage.refresh.hurry()
-        await stage.line("crl.forgotten")
-        await stage.until(lambda: stage.numbers == [])
-        assert not stage.metrics.crl_fetches
-
-    site.run(work)

@@ -31,13 +31,6 @@ ROOTS: Final = AUTHORITY.cert_pem.bytes().decode()
 
 
 @pytest.fixture
-def server() -> Iterator[Web]:
-    """Start a server."""
-    with Web() as found:
-        yield found
-
-
-@pytest.fixture
 def secure() -> Iterator[Web]:
     """Start a server with TLS."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from proxy.control.crl_source import Terms
 from proxy.decide.peer.depth import Check
 from proxy.decide.peer.needs import CrlNeed
-from proxy.snapshot.config import CrlConfig
+from proxy.snapshot.config_trust import CrlConfig
 from proxy.snapshot.crls import CrlFile
 from proxy.snapshot.fields import CDP
 from proxy.snapshot.prepared import Prepared, PreparedBundle, pack

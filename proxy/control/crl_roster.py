@@ -16,7 +16,7 @@ from proxy.control.keeping import Keeping
 from proxy.decide.peer.needs import CrlNeed
 from proxy.observe.metrics import Metrics
 from proxy.snapshot.cache import Cache
-from proxy.snapshot.config import CrlConfig
+from proxy.snapshot.config_trust import CrlConfig
 from proxy.snapshot.crls import CrlFile
 from proxy.snapshot.prepared import Prepared
 

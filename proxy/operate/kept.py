@@ -18,7 +18,7 @@ from proxy.control.crl_source import Terms, deltas_of, origin_of, terms_of_delta
 from proxy.snapshot.assemble import Assembler, at_once
 from proxy.snapshot.cache import Cache
 from proxy.snapshot.cache_choice import given_directory
-from proxy.snapshot.config import CrlConfig
+from proxy.snapshot.config_trust import CrlConfig
 from proxy.snapshot.crls import CrlFile
 from proxy.snapshot.kept_crl import KeptHead, find_kept
 from proxy.snapshot.model import Snapshot

@@ -10,7 +10,7 @@ from typing import NamedTuple, Protocol
 from proxy.decide.facts import Certificate
 from proxy.decide.peer.chain import check_keys
 from proxy.decide.peer.windows import ALWAYS, Window, first_gap, instant
-from proxy.snapshot.config import AnchorConfig
+from proxy.snapshot.config_trust import AnchorConfig
 from proxy.snapshot.credentials import anchor_fault, distinct, out_of_date
 from proxy.snapshot.files import FileError, certificates_in
 from proxy.snapshot.problems import KeyPath

@@ -16,7 +16,8 @@ from typing import Final, Protocol
 from proxy.decide.peer.depth import Check
 from proxy.decide.peer.ocsp.settings import Mode
 from proxy.snapshot.cache import FILE_MODE, Cache, CacheError, open_cache
-from proxy.snapshot.config import Config, RevocationConfig
+from proxy.snapshot.config import Config
+from proxy.snapshot.config_trust import RevocationConfig
 from proxy.snapshot.problems import KeyPath
 
 _PRIVATE: Final = "originward-cache-"

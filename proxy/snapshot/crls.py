@@ -24,7 +24,7 @@ from proxy.decide.peer.depth import Check
 from proxy.decide.peer.hosts import Hosts
 from proxy.decide.peer.ocsp.settings import Mode, Ocsp
 from proxy.snapshot.cache import Cache
-from proxy.snapshot.config import CrlConfig, OcspConfig, RevocationConfig
+from proxy.snapshot.config_trust import CrlConfig, OcspConfig, RevocationConfig
 from proxy.snapshot.credentials import CredentialError, crls_in, distinct, is_pem
 from proxy.snapshot.crl_index import CrlIndexError, CrlRef, compile_crl, open_crl
 from proxy.snapshot.fields import CDP

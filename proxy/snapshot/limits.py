@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from proxy.snapshot.fields import Count, Duration, Rate, Size
+from proxy.snapshot.part import Part
 
 DAY = 86400.0
 
 
-class Limits(BaseModel):
+class Limits(Part):
     """The bounds of one proxy process. Times are seconds, sizes octets."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True)
 
     head: Annotated[Size, Field(ge=1024, le=1 << 20)] = 32 << 10
     """Octets of a request head. CloudFront sends up to 20,480; most apps stop at 8 to 64 KiB themselves."""

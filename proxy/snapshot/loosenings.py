@@ -8,7 +8,8 @@ from math import inf
 from proxy.decide.peer.depth import Check
 from proxy.decide.peer.ocsp.settings import Mode
 from proxy.decide.request.route import ClientCertificate
-from proxy.snapshot.config import Config, CrlConfig, HostConfig, OcspConfig, RevocationConfig
+from proxy.snapshot.config import Config, HostConfig
+from proxy.snapshot.config_trust import CrlConfig, OcspConfig, RevocationConfig
 from proxy.snapshot.document import Document
 from proxy.snapshot.problems import KeyPath, Problem
 

@@ -14,7 +14,8 @@ from proxy.decide.facts import Certificate
 from proxy.decide.peer.chain import Bundle
 from proxy.snapshot.anchors import read_anchors
 from proxy.snapshot.cache import Cache
-from proxy.snapshot.config import CertificateConfig, HostConfig, TrustConfig
+from proxy.snapshot.config import CertificateConfig, HostConfig
+from proxy.snapshot.config_trust import TrustConfig
 from proxy.snapshot.credentials import (
     CredentialError,
     PrivateKey,

@@ -13,7 +13,8 @@ from typing import Self
 
 from proxy.decide.peer.windows import Window
 from proxy.snapshot.cache import Cache
-from proxy.snapshot.config import Config, HostConfig, TrustConfig
+from proxy.snapshot.config import Config, HostConfig
+from proxy.snapshot.config_trust import TrustConfig
 from proxy.snapshot.crls import PreparedRevocation
 from proxy.snapshot.stamps import Watched
 

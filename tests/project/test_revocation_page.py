@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from proxy.decide.peer.answers import Fault
-from proxy.snapshot.config import OcspConfig
+from proxy.snapshot.config_trust import OcspConfig
 
 DOCS = Path(__file__).parents[2] / "docs"
 

@@ -12,7 +12,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
-from proxy.control.fetch import Validators
+from proxy.control.fetched import Validators
 from proxy.decide.facts import Certificate, read_certificate
 from proxy.decide.peer.crl.evidence import moment
 from proxy.decide.peer.crl.facts import Crl

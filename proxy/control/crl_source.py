@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from proxy.control.crl_check import Flawed, Good, Origin, examine, restore
-from proxy.control.fetch import Fetched, Fetcher, NotModified, Request, Unfetched, Validators
+from proxy.control.fetch import Fetcher
+from proxy.control.fetched import Fetched, NotModified, Request, Unfetched, Validators
 from proxy.control.offload import Offload, OffloadError
 from proxy.decide.peer.answers import Fault
 from proxy.decide.peer.hosts import Hosts, place_of

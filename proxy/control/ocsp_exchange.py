@@ -14,7 +14,8 @@ from secrets import token_bytes
 from typing import Final
 from urllib.parse import quote
 
-from proxy.control.fetch import Fetched, Fetcher, NotModified, Request, Unfetched
+from proxy.control.fetch import Fetcher
+from proxy.control.fetched import Fetched, NotModified, Request, Unfetched
 from proxy.decide.peer.answers import Answer, Fault, Unusable
 from proxy.decide.peer.needs import Nonce, OcspNeed
 from proxy.decide.peer.ocsp.request import NONCE, build_request

@@ -13,7 +13,8 @@ import pytest
 import trustme
 import uvloop
 
-from proxy.control.fetch import MAX_VALIDATOR, Fetched, Fetcher, NotModified, Request, Unfetched, Validators
+from proxy.control.fetch import Fetcher
+from proxy.control.fetched import MAX_VALIDATOR, Fetched, NotModified, Request, Unfetched, Validators
 from proxy.decide.peer.answers import Fault
 from tests.support import web
 from tests.support.harness import PATIENCE

@@ -8,22 +8,23 @@ assembles it, and only when all have it does any of them swap.
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
 from time import monotonic
 from typing import Any, Final
 
 from proxy.control.planes import Settled
-from proxy.decide.peer.answers import Answers, Failure
+from proxy.decide.peer.answers import Answers
 from proxy.decide.peer.needs import Need
 from proxy.observe.log import Log
 from proxy.snapshot.prepared import Prepared
 from proxy.supervise import messages
 from proxy.supervise.ballot import Ballot
 from proxy.supervise.channel import packed
+from proxy.supervise.ending import end_all
 from proxy.supervise.listen import Listener
 from proxy.supervise.process import Process
+from proxy.supervise.remembered import Remembered
 from proxy.supervise.share import share
 from proxy.supervise.sums import Sums
 from proxy.supervise.tally import Tally
@@ -40,12 +41,6 @@ STEADY_SECONDS: Final = 10.0
 FIRST_PAUSE: Final = 0.5
 LONGEST_PAUSE: Final = 30.0
 """Seconds before a worker that keeps dying is started again: doubled each time, from the first to the longest."""
-
-END_SECONDS: Final = 5.0
-"""For a worker to end that has drained or was cut, with its last log lines; then it is killed."""
-
-MAX_SETTLED: Final = 100_000
-"""Answers that a new worker is told: as many as there may be clients at a time, and then some."""
 
 COUNT_SECONDS: Final = 10.0
 """Between two looks at the counters without a scrape: what a worker that is killed takes along of them at most."""
@@ -74,7 +69,7 @@ class Crew:
         self._ballot: Ballot | None = None
         self._current = b""
         self._generation = 0
-        self._settled: OrderedDict[bytes, Settled] = OrderedDict()
+        self._settled = Remembered()
         self._open = self._ending = False
 
     # --- the data plane
@@ -127,13 +122,7 @@ class Crew:
         """Tell every worker how needs ended, and remember it for those that are still to come."""
         for key, settled in outcomes.items():
             self.answers.put(key, settled.outcome)
-            known = self._settled.pop(key, None)
-            if settled.outcome is not None:
-                # What was answered stays known, whatever happened to the next question.
-                keeps = isinstance(settled.outcome, Failure) and known is not None
-                self._settled[key] = known if keeps and known is not None else settled
-        while len(self._settled) > MAX_SETTLED:
-            self._settled.popitem(last=False)
+        self._settled.add(outcomes)
         frame = packed(messages.Settle(dict(outcomes)))
         for worker in self._workers.values():
             worker.channel.send_packed(frame)
@@ -165,8 +154,8 @@ class Crew:
             worker.channel.send_packed(self._current)
         if self._ballot is not None:
             self._ballot.ask(worker)
-        if self._settled:
-            worker.say(messages.Settle(dict(self._settled)))
+        if self._settled.all:
+            worker.say(messages.Settle(dict(self._settled.all)))
         return worker
 
     def _hear(self, worker: Process, message: object) -> None:
@@ -202,12 +191,8 @@ class Crew:
         serving = [worker for worker in self.there if worker.generation is not None]
         if not serving or self._ending:
             return
-        deal: dict[int, set[int]] = {worker.number: {worker.number} for worker in serving}
-        missing = [number for number in range(1, self._size + 1) if number not in deal]
-        for place, number in enumerate(missing):
-            deal[serving[place % len(serving)].number].add(number)
-        for worker in serving:
-            worker.serve(frozenset(deal[worker.number]))
+        for number, sockets in deal(self._size, [worker.number for worker in serving]).items():
+            self._workers[number].serve(frozenset(sockets))
 
     def _ended(self, worker: Process, how: str) -> None:
         """Take note of a process that has ended: count on, have its sockets served, start the next one."""
@@ -276,35 +261,7 @@ class Crew:
         self._ending = True
         for task in self._tasks:
             task.cancel()
-        workers = self.there
-        for worker in workers:
-            worker.say(messages.Drain(linger, limit))
-        insisting = asyncio.create_task(self._insist(workers, cut))
-        try:
-            async with asyncio.timeout(linger + limit + END_SECONDS):
-                await self._all_gone(workers)
-        except TimeoutError:
-            for worker in workers:
-                worker.kill("it did not end; ")
-            await self._all_gone(workers)
-        insisting.cancel()
-        for worker in workers:
-            await worker.silent.wait()
-        return sum(worker.cut or 0 for worker in workers)
-
-    @staticmethod
-    async def _all_gone(workers: Sequence[Process]) -> None:
-        for worker in workers:
-            await worker.gone.wait()
-
-    async def _insist(self, workers: Sequence[Process], cut: asyncio.Event) -> None:
-        """Have what is under way cut; who does not end then is killed."""
-        await cut.wait()
-        for worker in workers:
-            worker.say(messages.Cut())
-        await asyncio.sleep(END_SECONDS)
-        for worker in workers:
-            worker.kill("it did not end when told to cut; ")
+        return await end_all(self.there, linger, limit, cut)
 
 
 _ACTS: Final[Mapping[type, Callable[[Crew, Process, Any], None]]] = {
@@ -313,3 +270,12 @@ _ACTS: Final[Mapping[type, Callable[[Crew, Process, Any], None]]] = {
     messages.Counted: Crew._counted,  # noqa: SLF001
     messages.Drained: Crew._drained,  # noqa: SLF001
 }
+
+
+def deal(size: int, serving: Sequence[int]) -> dict[int, set[int]]:
+    """Deal the sockets of ``size`` workers to those that serve: to each its own, and its part of the others'."""
+    dealt = {number: {number} for number in serving}
+    missing = [number for number in range(1, size + 1) if number not in dealt]
+    for place, number in enumerate(missing):
+        dealt[serving[place % len(serving)]].add(number)
+    return dealt

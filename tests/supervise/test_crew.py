@@ -25,7 +25,7 @@ from proxy.snapshot.prepare import prepare
 from proxy.snapshot.prepared import Prepared
 from proxy.supervise import crew as crew_module
 from proxy.supervise.activation import Handed
-from proxy.supervise.crew import Crew
+from proxy.supervise.crew import Crew, deal
 from proxy.supervise.listen import close_all, listen_all, open_listeners
 from tests.support.harness import RawOrigin, TlsClient
 from tests.support.site import ZONE, small_site
@@ -198,6 +198,19 @@ def test_what_was_settled_is_known_to_all_who_come_later(tmp_path: Path) -> None
         assert await asyncio.to_thread(stage.ask) == 200
 
     assert played(tmp_path, act).count('"worker.died"') == 1
+
+
+@pytest.mark.parametrize(
+    ("serving", "dealt"),
+    [
+        ([1, 2, 3, 4], {1: {1}, 2: {2}, 3: {3}, 4: {4}}),
+        ([3, 1], {3: {3, 2}, 1: {1, 4}}),
+        ([2], {2: {1, 2, 3, 4}}),
+    ],
+)
+def test_the_sockets_of_who_is_missing_are_dealt_to_the_others(serving: list[int], dealt: dict[int, set[int]]) -> None:
+    """Each keeps its own, and none is left out."""
+    assert deal(4, serving) == dealt
 
 
 def test_a_start_that_fails_is_given_up(tmp_path: Path) -> None:

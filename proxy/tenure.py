@@ -11,6 +11,7 @@ is there before the sweep is.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
@@ -40,7 +41,7 @@ class Action(StrEnum):
     REFUSED = "refused"
 
 
-class Tenure(Life):
+class Tenure(Life, ABC):
     """What a connection does when it is judged again."""
 
     __slots__ = ()
@@ -169,11 +170,13 @@ class Tenure(Life):
         else:
             self._answer(refusal)
 
+    @abstractmethod
     def _go_on(self) -> None:
-        raise NotImplementedError
+        """Judge the request that waits, if there is one."""
 
+    @abstractmethod
     def _answer(self, refusal: Refused) -> None:
-        raise NotImplementedError
+        """Answer the request under way with a refusal."""
 
     def _report(self, refusal: Refused, action: Action) -> None:
         leaf = self._peer.leaf if self._peer is not None else None

@@ -67,6 +67,7 @@ class Connection(Tenure):
         if early and not self._paused:
             self._transport.resume_reading()  # which stops where too much comes before the verdict
         self._session.rest_buffers()
+        self._session.forget_chains()
 
     # --- the event loop: octets in
 

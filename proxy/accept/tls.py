@@ -15,6 +15,7 @@ from cryptography.hazmat.bindings.openssl.binding import Binding
 from OpenSSL import SSL
 
 from proxy.accept.shown import VERIFY_DEPTH, shown
+from proxy.accept.spent import forget_chains
 
 _binding: Any = Binding()
 lib: Any = _binding.lib
@@ -184,6 +185,10 @@ class Session:
         """Shrink OpenSSL's buffers after a bulky transfer, or after the handshake."""
         if self.bulky and not lib.BIO_get_mem_data(self._to_us, ffi.NULL):
             self._renew_buffers()
+
+    def forget_chains(self) -> None:
+        """Free what the peer sent beside its leaf, once it is settled who it is."""
+        forget_chains(self._ssl)
 
     def mark_bulky(self) -> None:
         """Ask for fresh buffers at the next ``rest_buffers``."""

@@ -1,39 +1,27 @@
 """Request heads: read strictly, sorted once (RFC 9112).
 
 llhttp refuses what is malformed; what is only ambiguous is refused here. Fields are sorted as they are read into what
-is forwarded, what is dropped, and what the proxy itself has to know, so that nothing is looked for twice.
+is forwarded, what is dropped, and what the proxy itself has to know, so that nothing is looked for twice. A head of
+lines whose form is beyond doubt (``known.py``) is read without llhttp, and to the same result.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Set as AbstractSet
-from enum import IntEnum
 from functools import partial
 from typing import Final
 
 import httptools
 
+from proxy.decide.request.fields import Field
+from proxy.decide.request.known import field_of, known_line, known_start
 from proxy.decide.request.path import readings
-from proxy.decide.request.stamp import Passage, fold, passage
 from proxy.decide.text import quoted
 from proxy.decide.verdict import Reason, Refused
 
 MAX_REQUEST_ID: Final = 128
 """Octets of an X-Request-Id that is taken over; a longer one is no identifier and gets replaced."""
-
-MAX_KNOWN_NAMES: Final = 2_000
-"""Spellings of field names that are remembered; clients that invent more pay for sorting them each time."""
-
-MAX_KNOWN_NAME: Final = 64
-"""Octets of a name that is remembered, so that strangers cannot fill the memory with long ones."""
-
-MAX_KNOWN_LINE: Final = 128
-"""Octets of a field line that is remembered: Accept fields and user agents are, cookies are not."""
-
-MAX_LINES_OF_NAME: Final = 8
-"""Field lines that are remembered of one name: those of the few CDNs and services in front, and what varies soon
-has used up its share, so that the memory of all is bounded by MAX_KNOWN_NAMES * 8 * 128 octets, 2 MB."""
 
 MAX_QUOTED: Final = 100
 """Octets of a value that a refusal quotes: enough to recognise it."""
@@ -43,103 +31,18 @@ _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,%d}" % MAX_REQUEST_ID)
 _NO_TOKEN: Final = re.compile(rb"[^!#$%&'*+.^_`|~0-9A-Za-z-]")
 _ABSOLUTE: Final = re.compile(rb"(?i:https?)://([^/?#@\\]+)(/[^#]*|\?[^#]*)?")
 
-
-class Field(IntEnum):
-    """What becomes of a request's field."""
-
-    FORWARD = 0
-    DROP = 1
-    FROM_ADMITTED = 2
-    HOST = 3
-    CONTENT_LENGTH = 4
-    TRANSFER_ENCODING = 5
-    CONNECTION = 6
-    FORWARDED_FOR = 7
-    FORWARDED_PROTO = 8
-    FORWARDED_HOST = 9
-    REQUEST_ID = 10
-    EXPECT = 11
-    VIA = 12
-    FORWARD_OFTEN = 13
-    """Forwarded, and its lines are remembered."""
-
-
 # Reading a member off an enumeration is slow enough to show in a profile of requests.
 _FORWARD: Final = Field.FORWARD
-_FORWARD_OFTEN: Final = Field.FORWARD_OFTEN
 _DROP: Final = Field.DROP
+_FROM_ADMITTED: Final = Field.FROM_ADMITTED
 _HOST: Final = Field.HOST
 _CONNECTION: Final = Field.CONNECTION
 _FORWARDED_FOR: Final = Field.FORWARDED_FOR
 _VIA: Final = Field.VIA
-_OWN: Final = {
-    b"host": Field.HOST,
-    b"content-length": Field.CONTENT_LENGTH,
-    b"transfer-encoding": Field.TRANSFER_ENCODING,
-    b"connection": Field.CONNECTION,
-    b"x-forwarded-for": Field.FORWARDED_FOR,
-    b"x-forwarded-proto": Field.FORWARDED_PROTO,
-    b"x-forwarded-host": Field.FORWARDED_HOST,
-    b"x-request-id": Field.REQUEST_ID,
-    b"expect": Field.EXPECT,
-    b"via": Field.VIA,
-    # Hop-by-hop (RFC 9110, section 7.6.1), and what only makes sense together with them
-    b"keep-alive": Field.DROP,
-    b"proxy-connection": Field.DROP,
-    b"proxy-authenticate": Field.DROP,
-    b"proxy-authorization": Field.DROP,
-    b"te": Field.DROP,
-    b"trailer": Field.DROP,
-    b"upgrade": Field.DROP,
-    b"http2-settings": Field.DROP,
-    # No field of HTTP, but what CGI makes the environment's HTTP_PROXY of, which many HTTP clients obey ("httpoxy")
-    b"proxy": Field.DROP,
-}
-_BY_PASSAGE: Final = {
-    Passage.FORWARD: Field.FORWARD,
-    Passage.STRIP: Field.DROP,
-    Passage.ADMITTED: Field.FROM_ADMITTED,
-}
 _REQUEST_LINE_PARTS: Final = 3
-_TAB: Final = 9
 _FIRST_LETTER: Final = ord("A")  # llhttp passes over line ends in front of a method
 _VERSIONS: Final = (b"HTTP/1.1", b"HTTP/1.0")
-_PLAIN_TARGET: Final = re.compile(
-    rb"((?:/[A-Za-z0-9_~!$&'()*+,=:@-][A-Za-z0-9._~!$&'()*+,=:@-]*)*/?)(?:\?[!\"$-~]*)?"
-).fullmatch
-"""A target whose path has one reading only, and is of the characters that every app reads alike; its group 1."""
-
 _Parser: Final = httptools.HttpRequestParser
-_known: Final[dict[bytes, Field]] = {}
-_lines: Final[set[bytes]] = set()
-"""Field lines that llhttp has seen, and that are forwarded as they stand: clients repeat most of theirs."""
-
-_lines_of_name: Final[dict[bytes, int]] = {}
-_NO_NAMES: Final[dict[bytes, Field]] = {}
-_NO_LINES: Final[set[bytes]] = set()
-
-
-def sort_field(name: bytes) -> Field:
-    """Say what becomes of a field by its name, in any spelling.
-
-    A look-alike (``X_Forwarded_For``, ``Content_Length``) of a field that the proxy sets or reads is dropped: many
-    app servers take it for the real one.
-    """
-    field = _OWN.get(name.lower())
-    if field is None:
-        field = Field.DROP if fold(name) in _OWN else _BY_PASSAGE[passage(name)]
-    if len(_known) < MAX_KNOWN_NAMES and len(name) <= MAX_KNOWN_NAME:
-        _known[name] = Field.FORWARD_OFTEN if field is Field.FORWARD else field
-    return field
-
-
-def _remember(name: bytes, line: bytes) -> None:
-    """Remember a line that is forwarded as it stands, while its name has room for more."""
-    if len(line) <= MAX_KNOWN_LINE:
-        _lines.add(line)
-    count = _lines_of_name[name] = _lines_of_name.get(name, 0) + 1
-    if count >= MAX_LINES_OF_NAME:
-        _known[name] = Field.FORWARD
 
 
 class RequestHead:
@@ -157,9 +60,10 @@ class RequestHead:
     )  # fmt: skip
     paths: tuple[str, ...]
 
-    def __init__(self, request_line: list[bytes]) -> None:
-        self.method, self.target, version = request_line
-        self.http11 = self.keep_alive = version == b"HTTP/1.1"
+    def __init__(self, method: bytes, target: bytes, http11: bool) -> None:
+        self.method = method
+        self.target = target
+        self.http11 = self.keep_alive = http11
         self.lines: list[bytes] = []
         self.from_admitted: list[bytes] | None = None
         self.host: bytes | None = None
@@ -168,8 +72,8 @@ class RequestHead:
         self.connection = self.forwarded_for = self.forwarded_proto = self.forwarded_host = self.via = b""
         self.request_id: bytes | None = None
 
-    def take(self, field: Field, name: bytes, value: bytes) -> None:
-        """Take a field that is more than forwarded; the common ones first."""
+    def take(self, field: Field, value: bytes) -> None:
+        """Take a field that is more than passed on or dropped; the common ones first."""
         if field is _HOST:
             if self.host is not None:
                 raise _Fault("the Host field is repeated")
@@ -181,7 +85,16 @@ class RequestHead:
         elif field is _VIA:
             self.via = _append(self.via, value)
         else:
-            self._take_rarer(field, name, value)
+            self._take_rarer(field, value)
+
+    def pass_on(self, field: Field, line: bytes) -> None:
+        """Take a field that is forwarded as it stands: always, or from an admitted client only."""
+        if field is _FORWARD:
+            self.lines.append(line)
+        elif self.from_admitted is None:
+            self.from_admitted = [line]
+        else:
+            self.from_admitted.append(line)
 
     def _take_framing(self, field: Field, value: bytes) -> None:
         """Take the body's length, which may be given once (RFC 9112, section 6.3)."""
@@ -197,7 +110,7 @@ class RequestHead:
         else:
             self.chunked = True
 
-    def _take_rarer(self, field: Field, name: bytes, value: bytes) -> None:
+    def _take_rarer(self, field: Field, value: bytes) -> None:
         match field:
             case Field.CONTENT_LENGTH | Field.TRANSFER_ENCODING:
                 self._take_framing(field, value)
@@ -211,8 +124,6 @@ class RequestHead:
                 if value.lower() != b"100-continue":
                     raise _Fault(f"expectation {_quoted(value)}; only 100-continue is known")
                 self.expects = True
-            case Field.FROM_ADMITTED:
-                self.from_admitted = [*(self.from_admitted or ()), name + b": " + value]
             case _:
                 raise AssertionError(f"unsorted field {field!r}")
 
@@ -228,12 +139,51 @@ class Nobody:
 NOBODY: Final = Nobody()
 
 
-def read_head(raw: bytes, max_fields: int) -> RequestHead | Refused:  # noqa: PLR0911 - a refusal each
+def read_head(raw: bytes, max_fields: int) -> RequestHead | Refused:
     """Read one head, from its request line to its empty line, both included.
 
     Returns the refusal (``bad-request``, ``ambiguous-path``, ``head-too-large``) where it is not one that every
     server reads alike.
     """
+    try:
+        head = _read_known(raw, max_fields)
+    except _Fault:
+        head = None  # its form comes first
+    return _read_any(raw, max_fields) if head is None else head
+
+
+def _read_known(raw: bytes, max_fields: int) -> RequestHead | None:
+    """Read a head of known lines; None where there is anything else in it."""
+    lines = raw.splitlines()
+    if not 0 <= len(lines) - 2 <= max_fields or lines[-1]:  # besides the request line and the empty line
+        return None
+    start = known_start(lines[0])
+    if start is None:
+        return None
+    head = RequestHead(start.method, start.target, start.http11)
+    head.paths = start.paths
+    forwarded = head.lines
+    size = len(lines[0]) + 4
+    for line in lines[1:-1]:
+        known = known_line(line)
+        if known is None:
+            return None
+        size += len(line) + 2
+        field = known.field
+        if field is _FORWARD:
+            forwarded.append(line)
+        elif field is _FROM_ADMITTED:
+            head.pass_on(field, line)
+        elif field is not _DROP:
+            head.take(field, known.value)
+    if size != len(raw):  # a line that did not end in CRLF
+        return None
+    _conclude(head)
+    return head
+
+
+def _read_any(raw: bytes, max_fields: int) -> RequestHead | Refused:
+    """Read a head line by line."""
     # llhttp proves that this is a request line and field lines, each ended by CRLF, names of token characters, values
     # without control characters, nothing folded. From here on, splitting is parsing.
     try:
@@ -249,47 +199,29 @@ def read_head(raw: bytes, max_fields: int) -> RequestHead | Refused:  # noqa: PL
     request_line = lines[0].split(b" ")
     if len(request_line) != _REQUEST_LINE_PARTS or request_line[2] not in _VERSIONS or raw[0] < _FIRST_LETTER:
         return Refused(Reason.BAD_REQUEST, f"the request line {_quoted(lines[0])} is not one of HTTP/1.1 or 1.0")
-    head = RequestHead(request_line)
-    # A field with no white space but the one blank behind its colon is forwarded as it stands: so it would be written.
-    plain = _TAB not in raw and raw.find(b":  ") < 0 and raw.find(b" \r") < 0
+    head = RequestHead(request_line[0], request_line[1], request_line[2] == b"HTTP/1.1")
     try:
-        if plain:
-            _sort(head, lines, _known, _lines)
-        else:
-            _sort(head, lines, _NO_NAMES, _NO_LINES)
-        path = _PLAIN_TARGET(head.target)
-        if path is None:
-            return _read_target(head) or head
+        for line in lines[1:-2]:
+            _sort(head, line)
+        _conclude(head)
+        return _read_target(head) or head
     except _Fault as fault:
         return Refused(Reason.BAD_REQUEST, str(fault))
-    head.paths = (path[1].decode(),)
-    return head
 
 
-def _sort(  # noqa: C901 - one loop, a branch per kind of field
-    head: RequestHead, lines: list[bytes], known: dict[bytes, Field], whole: set[bytes]
-) -> None:
-    """Sort field lines into ``head`` by what is ``known`` of their names, or of the ``whole`` line."""
-    forwarded = head.lines
-    for line in lines[1:-2]:
-        if line in whole:
-            forwarded.append(line)
-            continue
-        name, _, value = line.partition(b": ")
-        field = known.get(name)
-        if field is _FORWARD:
-            forwarded.append(line)
-        elif field is _HOST and head.host is None:
-            head.host = value
-        elif field is _CONNECTION and not head.connection:
-            head.connection = value.lower()
-        elif field is None:
-            _sort_slowly(head, line)
-        elif field is _FORWARD_OFTEN:
-            forwarded.append(line)
-            _remember(name, line)
-        elif field is not _DROP:
-            head.take(field, name, value)
+def _sort(head: RequestHead, line: bytes) -> None:
+    """Sort a field line that llhttp has seen."""
+    name, _, value = line.partition(b":")
+    value = value.strip(b" \t")
+    field = field_of(name)
+    if field is _FORWARD or field is _FROM_ADMITTED:
+        head.pass_on(field, name + b": " + value)
+    elif field is not _DROP:
+        head.take(field, value)
+
+
+def _conclude(head: RequestHead) -> None:
+    """Draw from all fields together what they say."""
     if not head.host:
         raise _Fault("there is no Host field, or an empty one")
     options = head.connection
@@ -297,17 +229,6 @@ def _sort(  # noqa: C901 - one loop, a branch per kind of field
         head.keep_alive = True
     elif options:
         _read_connection(head, options)
-
-
-def _sort_slowly(head: RequestHead, line: bytes) -> None:
-    """Sort a field line of a name that was not met before, or with white space to be trimmed."""
-    name, _, value = line.partition(b":")
-    value = value.strip(b" \t")
-    field = sort_field(name)
-    if field is _FORWARD:
-        head.lines.append(name + b": " + value)
-    elif field is not _DROP:
-        head.take(field, name, value)
 
 
 def _read_connection(head: RequestHead, value: bytes) -> None:

@@ -425,7 +425,10 @@ _LINE = st.tuples(
 
 
 def _said(head: RequestHead | Refused) -> object:
-    return head if isinstance(head, Refused) else {name: getattr(head, name) for name in RequestHead.__slots__}
+    if isinstance(head, Refused):
+        return head
+    said = {name: getattr(head, name) for name in dir(head) if not name.startswith("_")}
+    return {name: value for name, value in said.items() if not callable(value)}
 
 
 @given(_START, st.lists(_LINE, max_size=6))

@@ -47,16 +47,17 @@ _SNI_OK: Final = 0
 _SNI_ALERT: Final = 2
 
 # What the data path calls, bound once: looking a name up in the binding costs as much as some of these calls.
-_BIO_write = lib.BIO_write
-_BIO_read = lib.BIO_read
-_BIO_waiting = lib.BIO_get_mem_data
-_SSL_read = lib.SSL_read
-_SSL_write = lib.SSL_write
-_unpack = ffi.unpack
-_NULL = ffi.NULL
+_BIO_write: Final = lib.BIO_write
+_BIO_read: Final = lib.BIO_read
+_BIO_waiting: Final = lib.BIO_get_mem_data
+_SSL_read: Final = lib.SSL_read
+_SSL_write: Final = lib.SSL_write
+_unpack: Final = ffi.unpack
+_NULL: Final = ffi.NULL
 
-_input = ffi.new("char[]", BUFFER)
-_output = ffi.new("char[]", BUFFER)
+_input: Final = ffi.new("char[]", BUFFER)
+_output: Final = ffi.new("char[]", BUFFER)
+_RECORD_HEADER: Final = 5
 
 
 class TlsError(Exception):
@@ -92,13 +93,14 @@ _verdict: int | None = _UNSPECIFIED
 class Session:
     """One TLS connection as a pair of byte streams."""
 
-    __slots__ = ("_ssl", "_to_peer", "_to_us", "bulky", "closed_by_peer")
+    __slots__ = ("_between_records", "_ssl", "_to_peer", "_to_us", "bulky", "closed_by_peer")
 
     def __init__(self, listener: ListenerContext) -> None:
         self._ssl = ffi.gc(lib.SSL_new(listener.raw), lib.SSL_free)
         self._renew_buffers()
         lib.SSL_set_accept_state(self._ssl)
         self.closed_by_peer = False
+        self._between_records = False
 
     def _renew_buffers(self) -> None:
         """Give the peer's and our buffers back to the allocator; both must be empty."""
@@ -141,17 +143,21 @@ class Session:
         size = len(data)
         if size > BULKY:
             self.bulky = True
+        alone = self._between_records and _is_one_record(data)
+        self._between_records = False
         _BIO_write(source, data, size)
-        filled = _SSL_read(ssl, _input, BUFFER)
+        filled: int = _SSL_read(ssl, _input, BUFFER)
         if filled <= 0:
             self._check_read(filled)
             return b""
-        while _BIO_waiting(source, _NULL):  # OpenSSL reads one record at a time, and keeps none back
+        while not alone and _BIO_waiting(source, _NULL):  # OpenSSL reads one record at a time, and keeps none back
             size = _SSL_read(ssl, _input + filled, BUFFER - filled)
             if size <= 0:
                 self._check_read(size)
                 break
             filled += size
+        else:
+            self._between_records = True
         return _unpack(_input, filled)  # type: ignore[no-any-return]
 
     def _check_read(self, result: int) -> None:
@@ -168,7 +174,8 @@ class Session:
             self.bulky = True
         if not size:
             return b""
-        if _SSL_write(self._ssl, data, size) <= 0:
+        written: int = _SSL_write(self._ssl, data, size)
+        if written <= 0:
             raise _take_error()
         size = _BIO_read(self._to_peer, _output, BUFFER)
         if size < BUFFER:
@@ -222,6 +229,11 @@ class ListenerContext:
         self.raw = context._context  # noqa: SLF001 - pyOpenSSL's own sessions are too large and too slow for us
         lib.SSL_CTX_set_verify_depth(self.raw, VERIFY_DEPTH)
         lib.SSL_CTX_set_tlsext_servername_callback(self.raw, _on_server_name)
+
+
+def _is_one_record(data: bytes) -> bool:
+    """Tell whether these octets, which begin with a record, are just that (RFC 8446, section 5.1)."""
+    return len(data) > _RECORD_HEADER and len(data) - _RECORD_HEADER == data[3] << 8 | data[4]
 
 
 def _take_error() -> TlsError:

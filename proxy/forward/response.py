@@ -58,8 +58,8 @@ class ResponseHead:
     __slots__ = ("body", "chunked", "keep_alive", "length", "lines", "options", "phrase", "status")
     body: Body
 
-    def __init__(self, status_line: bytes) -> None:
-        self.status, self.phrase, self.keep_alive = _status_lines.get(status_line) or _read_status_line(status_line)
+    def __init__(self, start: tuple[int, bytes, bool]) -> None:
+        self.status, self.phrase, self.keep_alive = start
         self.lines: list[bytes] = []
         self.length: int | None = None
         self.chunked = False
@@ -124,9 +124,10 @@ def read_response(raw: bytes, method: bytes) -> ResponseHead:
 
 def _read_known(lines: list[bytes]) -> ResponseHead | None:
     """Read a head of lines that were met before, and a length; None where there is anything else in it."""
-    if lines[0] not in _status_lines or len(lines) - 3 > MAX_FIELDS:
+    start = _status_lines.get(lines[0])
+    if start is None or len(lines) - 3 > MAX_FIELDS:
         return None
-    head = ResponseHead(lines[0])
+    head = ResponseHead(start)
     forwarded = head.lines
     for line in lines[1:-2]:
         if line in _lines:
@@ -154,7 +155,7 @@ def _read_any(raw: bytes, lines: list[bytes]) -> ResponseHead:
         raise BadResponseError(str(fault)) from fault
     if len(lines) - 3 > MAX_FIELDS:  # besides the status line, and the two empty strings behind the last field
         raise BadResponseError(f"more than {MAX_FIELDS} fields")
-    head = ResponseHead(lines[0])
+    head = ResponseHead(_status_lines.get(lines[0]) or _read_status_line(lines[0]))
     for line in lines[1:-2]:
         name, _, value = line.partition(b":")
         kind = _known.get(name)

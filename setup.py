@@ -27,6 +27,7 @@ DATA_PATH = (
     "proxy/forward/link.py",
     "proxy/forward/pool.py",
     "proxy/forward/response.py",
+    "proxy/house.py",
     "proxy/in_force.py",
     "proxy/life.py",
     "proxy/observe/counters.py",

@@ -28,14 +28,16 @@ from proxy.decide.request.answer import CLOSING, answer, status_of
 from proxy.decide.request.chunked import LAST_CHUNK, encode_chunk
 from proxy.decide.request.head import RequestHead
 from proxy.decide.request.outgoing import render
+from proxy.decide.request.route import Route
 from proxy.decide.verdict import Pending, Reason, Refused
 from proxy.forward.exchange import Exchange
+from proxy.in_force import Grant
 from proxy.tenure import Tenure
 from proxy.waiting import WAIT
 
 if TYPE_CHECKING:
     from proxy.house import House
-    from proxy.in_force import Grant, InForce
+    from proxy.in_force import InForce
 
 WRITE_BUFFER: Final = 256 * 1024
 """Octets on their way to a slow client before the app is paused: one read of the event loop."""
@@ -141,12 +143,12 @@ class Connection(Tenure):
         self._requests += 1
         self._request_id = b""
         grant = self._judge(head)
-        if isinstance(grant, Refused):
-            self._answer(grant)
+        if isinstance(grant, Grant):  # asked first, as it is the usual, and compiled
+            self._forward(head, grant)
         elif isinstance(grant, Pending):
             self._hold(grant)
         else:
-            self._forward(head, grant)
+            self._answer(grant)
 
     def _hold(self, pending: Pending) -> None:
         """Let a request wait for its verdict; neither it nor what follows it is forwarded."""
@@ -205,7 +207,7 @@ class Connection(Tenure):
                 return refusal
             self._seen_host = field
         route = self._only_route or find_route(head, self.host)
-        if isinstance(route, Refused):
+        if not isinstance(route, Route):
             self._route = None
             return route
         self._route = route

@@ -163,7 +163,7 @@ class RequestReader:
         else:
             buffer, self.buffer = buffer[:end], buffer[end:]
         head = read_head(buffer, self._max_fields)
-        if isinstance(head, Refused):
+        if not isinstance(head, RequestHead):
             self.stop()
             self._requests.request_refused(head)
             return False

@@ -64,9 +64,13 @@ Figures = dict[str, float]
 
 @dataclass(frozen=True)
 class Effort:
-    """How much load is put on; ``scale`` 1 is what results are made with."""
+    """How much load is put on; ``scale`` 1 is what results are made with.
+
+    ``exact``: as much as that, however long it takes; else slow handshakes are made as the time allows.
+    """
 
     scale: float = 1.0
+    exact: bool = False
 
     def count(self, full: int) -> int:
         """Return a number of operations, never fewer than the requests in flight."""
@@ -76,7 +80,7 @@ class Effort:
 def warm(subject: Subject, effort: Effort) -> None:
     """Let a proxy allocate, open its connections to the origin, and (where it learns) learn."""
     load = Load(measure="requests")
-    _connects(subject, load, _affordable(subject, load, effort.count(WARM_HANDSHAKES), WARM_SECONDS))
+    _connects(subject, load, _affordable(subject, load, effort, WARM_HANDSHAKES, WARM_SECONDS))
     with _clients(subject, load, IN_FLIGHT) as clients:
         closed(clients, _heads(subject, load), effort.count(WARM_REQUESTS))
 
@@ -92,14 +96,17 @@ def requests(subject: Subject, load: Load, effort: Effort) -> Figures:
 
 def handshakes(subject: Subject, load: Load, effort: Effort) -> Figures:
     """CPU of a full handshake with one request and the connection's end."""
-    count = _affordable(subject, load, effort.count(HANDSHAKES), HANDSHAKE_SECONDS)
+    count = _affordable(subject, load, effort, HANDSHAKES, HANDSHAKE_SECONDS)
     if load.identities > 1 and load.known:
         _connects(subject, load, effort.count(load.identities))
     return _measured(subject, lambda: _connects(subject, load, count))
 
 
-def _affordable(subject: Subject, load: Load, count: int, seconds: float) -> int:
-    """Return how many handshakes to make: ``count``, or as many as the time allows where they are slow."""
+def _affordable(subject: Subject, load: Load, effort: Effort, full: int, seconds: float) -> int:
+    """Return how many handshakes to make: as the effort says, or as many as the time allows where they are slow."""
+    count = effort.count(full)
+    if effort.exact:
+        return count
     outcome = _connects(subject, load, PROBES)
     return max(min(count, int(seconds * PROBES / outcome.elapsed)), PROBES)
 

@@ -8,7 +8,8 @@ from typing import Final
 
 from proxy.accept.arrival import Arrival
 from proxy.decide.facts import Certificate
-from proxy.decide.verdict import Admitted, Identity, Refused
+from proxy.decide.peer.ocsp.evidence import OcspEvidence
+from proxy.decide.verdict import Admitted, Refused
 from proxy.life import peer_text
 from proxy.observe.escape import Escaped, escaped
 from proxy.observe.expiry import DAY, ExpiryWatch
@@ -18,6 +19,8 @@ from proxy.observe.log import Log, members
 MAX_SHOWN: Final = 1_000
 """Certificates whose log fields are kept: as many as have a time series of their own in the metrics."""
 
+_NOBODY: Final = (None, b"")
+
 
 class HandshakeLines:
     """Writes to ``log``. ``now`` is in Unix seconds, ``conn`` the name of the connection."""
@@ -26,7 +29,7 @@ class HandshakeLines:
         self._log = log
         self._expiry = ExpiryWatch()
         self._shown: dict[tuple[str, int], Escaped] = {}
-        self._known: dict[tuple[object, ...], bytes] = {}
+        self._known: dict[tuple[object, ...], tuple[Admitted | None, bytes]] = {}
 
     def refused(self, arrival: Arrival, refusal: Refused, conn: str, generation: int, now: float) -> None:
         """Say who was refused, where and why, and show the certificate."""
@@ -55,12 +58,12 @@ class HandshakeLines:
         """Say who was let in, and by what evidence."""
         self._log.write_known(
             "handshake.accepted",
-            self._common(arrival, verdict.identity, generation, now),
+            self._common(arrival, verdict, generation, now),
             conn=conn,
             peer=peer_text(arrival.address),
             ms=_ms(arrival),
             waited_ms=arrival.waited_ms(),
-            revocation=revocation_fields(verdict.revocation, now),
+            revocation=revocation_fields(verdict.revocation, now) if _ages(verdict) else None,
         )
 
     def expiring(self, leaf: Certificate, host: str, now: float) -> None:
@@ -82,24 +85,29 @@ class HandshakeLines:
             shown = self._shown[key] = escaped(certificate_fields(leaf, now))
         return shown
 
-    def _common(self, arrival: Arrival, identity: Identity | None, generation: int, now: float) -> bytes:
+    def _common(self, arrival: Arrival, verdict: Admitted, generation: int, now: float) -> bytes:
         """Return what the lines of one client's handshakes have in common, encoded once a day for each."""
         session, handshake = arrival.session, arrival.handshake
         leaf, sni, host = handshake.leaf, handshake.shown_sni, _host(arrival)
         agreed = (session.version, session.cipher, session.group)
-        led_to = None if identity is None else (identity.bundle, identity.anchor.fingerprint)
-        who = None if leaf is None else (leaf.fingerprint, _days(leaf, now))
-        key = (sni, host, agreed, generation, led_to, who)
-        known = self._known.get(key)
-        if known is None:
+        key = (id(verdict), sni, host, agreed, generation, None if leaf is None else _days(leaf, now))
+        verdict_, known = self._known.get(key, _NOBODY)
+        if verdict_ is not verdict:  # another may have had its place in memory
             if len(self._known) >= MAX_SHOWN:
                 del self._known[next(iter(self._known))]
             tls, cipher, group = agreed
-            known = self._known[key] = members(
+            known = members(
                 sni=sni, host=host, tls=tls, cipher=cipher, group=group, generation=generation,
-                certificate=self.certificate(leaf, now), anchor=anchor_fields(identity),
+                certificate=self.certificate(leaf, now), anchor=anchor_fields(verdict.identity),
+                revocation=None if _ages(verdict) else revocation_fields(verdict.revocation, now),
             )  # fmt: skip
+            self._known[key] = (verdict, known)
         return known
+
+
+def _ages(verdict: Admitted) -> bool:
+    """Tell whether what is shown of the evidence changes from second to second, as an answer's age does."""
+    return any(isinstance(one, OcspEvidence) for one in verdict.revocation)
 
 
 def _host(arrival: Arrival) -> str | None:

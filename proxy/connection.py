@@ -71,6 +71,10 @@ class Connection(Tenure):
         self._session.rest_buffers()
         self._session.forget_chains()
 
+    def is_silent(self) -> bool:
+        """Tell whether nothing of a request has come yet."""
+        return not self._requests and not self._reader.buffer
+
     # --- the event loop: octets in
 
     def data_received(self, data: bytes) -> None:

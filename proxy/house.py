@@ -11,6 +11,7 @@ from itertools import count
 from time import monotonic
 from typing import Any, Final, TypeVar
 
+from proxy.accept.acknowledge import Acknowledger
 from proxy.accept.admission import Admission, AdmissionLimits
 from proxy.accept.arrival import Arrival
 from proxy.accept.handshake import Facts, Handshake
@@ -59,6 +60,7 @@ class House:
         self.in_force = InForce(snapshot, metrics, loop)
         self.admission = Admission(_admission_limits(snapshot))
         self.handshake_timeout = snapshot.config.limits.handshake_timeout
+        self.acknowledger = Acknowledger(loop)
         self.census = Census()
         self.sweep = Sweep(loop, self._judge_again)
         self.answers = Answers() if answers is None else answers
@@ -168,7 +170,10 @@ class House:
         """Judge a client whose handshake is complete by what is in force now."""
         force = self.in_force
         verdict = arrival.handshake.judge_again(force.snapshot.hosts, force.verdicts)
-        return self.wait(arrival, verdict) if isinstance(verdict, Pending) else self.refresh(verdict)
+        if isinstance(verdict, Pending):
+            self.acknowledger.add(arrival.transport, arrival)
+            return self.wait(arrival, verdict)
+        return self.refresh(verdict)
 
     # --- waiting
 
@@ -256,6 +261,7 @@ class House:
         if self.in_force.log_handshakes == "all":
             generation = self.in_force.snapshot.generation
             self.lines.accepted(arrival, verdict, connection.name, generation, self.wall)
+        self.acknowledger.add(arrival.transport, connection)
         connection.begin(arrival.early)
         if self.draining:
             connection.drain()

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import re
-import socket
 from typing import Final, Protocol, cast
 
 from proxy.accept.admission import Admission
@@ -115,8 +113,6 @@ class Arrival(asyncio.Protocol):
         flight = self.session.pending()
         if flight:
             self.transport.write(flight)
-        elif done:
-            self._acknowledge()
         if done:
             self._settle(self._door.judge(self))
         elif self._received > MAX_HANDSHAKE:  # not before: a request may have come along with the last message
@@ -150,16 +146,6 @@ class Arrival(asyncio.Protocol):
         if len(self.early) > MAX_EARLY:
             self.transport.pause_reading()
 
-    def _acknowledge(self) -> None:
-        """Acknowledge the client's last flight at once.
-
-        TLS 1.3 without tickets has nothing to answer it with. The kernel would wait 40 ms for something to send along,
-        and a client with Nagle's algorithm waits with its request for the acknowledgement.
-        """
-        sock = self.transport.get_extra_info("socket")
-        with contextlib.suppress(OSError):  # it has gone again, which the event loop is about to say
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
-
     def eof_received(self) -> bool:
         """Give up: who closes in the middle of a handshake has nothing to ask."""
         self._abort(f"it closed the connection after {self._received} octets")
@@ -171,6 +157,10 @@ class Arrival(asyncio.Protocol):
             self._end(Refused(Reason.INTERNAL_ERROR, f"{type(fault).__name__}: {fault}"))
         self._abort(f"the connection broke after {self._received} octets: {fault or 'closed'}")
         self._door.left(self)
+
+    def is_silent(self) -> bool:
+        """Tell whether nothing has come from the client since its handshake."""
+        return not self.early
 
     def waited_ms(self) -> float | None:
         """Return how long the verdict has been pending; None where it was there at once."""

@@ -10,6 +10,7 @@ import os
 from setuptools import setup
 
 DATA_PATH = (
+    "proxy/accept/lent.py",
     "proxy/accept/read.py",
     "proxy/accept/tls.py",
     "proxy/accept/unsent.py",
@@ -24,6 +25,7 @@ DATA_PATH = (
     "proxy/decide/request/path.py",
     "proxy/decide/request/route.py",
     "proxy/forward/exchange.py",
+    "proxy/forward/large.py",
     "proxy/forward/link.py",
     "proxy/forward/pool.py",
     "proxy/forward/response.py",

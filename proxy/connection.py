@@ -20,8 +20,9 @@ from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from proxy.accept.arrival import Arrival
+from proxy.accept.lent import write_large
 from proxy.accept.read import RequestReader
-from proxy.accept.tls import TlsError
+from proxy.accept.tls import BULKY, TlsError
 from proxy.accept.unsent import unsent
 from proxy.decide.request.admit import check_host, find_route
 from proxy.decide.request.answer import CLOSING, answer, status_of
@@ -290,9 +291,25 @@ class Connection(Tenure):
         """Send plain octets to the client."""
         if self._closing:
             return
+        if len(data) > BULKY:
+            self.send_large(memoryview(data))
+            return
         self._bytes_out += len(data)
         try:
             self._transport.write(self._session.write(data))
+        except TlsError as error:
+            self._break(f"TLS failed: {error}")
+            return
+        if self._writable:
+            self.deadline = self._house.clock + self._force.response_timeout
+
+    def send_large(self, data: memoryview) -> None:
+        """Send plain octets that are only there during the call, without making others of them."""
+        if self._closing:
+            return
+        self._bytes_out += len(data)
+        try:
+            write_large(self._session, self._transport, data)
         except TlsError as error:
             self._break(f"TLS failed: {error}")
             return

@@ -182,6 +182,16 @@ class Session:
             return _unpack(_output, size)  # type: ignore[no-any-return]
         return _unpack(_output, size) + self.pending()  # type: ignore[no-any-return]
 
+    def write_into(self, room: Any, size: int, data: memoryview) -> int:
+        """Put ``data`` as records into a place of ``size`` octets; return how many. Raises TlsError.
+
+        Where it is full, ``pending`` has the rest.
+        """
+        self.bulky = True
+        if _SSL_write(self._ssl, ffi.from_buffer(data), len(data)) <= 0:
+            raise _take_error()
+        return int(_BIO_read(self._to_peer, room, size))
+
     def close(self) -> bytes:
         """Return the close_notify for the peer."""
         lib.SSL_shutdown(self._ssl)

@@ -22,6 +22,9 @@ class Downstream(Protocol):
     def send(self, data: bytes) -> None:
         """Send plain octets to the client."""
 
+    def send_large(self, data: memoryview) -> None:
+        """Send plain octets that are only there during the call."""
+
     def closes_after(self, status: int, *, delimited: bool) -> bool:
         """Decide, as the response's head is written, whether the client's connection ends with this response.
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 from proxy.decide.request.chunked import LAST_CHUNK, ChunkedDecoder, ChunkedError, encode_chunk
 from proxy.decide.verdict import Reason
+from proxy.forward.large import LARGE, LargeBody
 from proxy.forward.response import BadResponseError, Body, ResponseHead, read_response
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ class Link(asyncio.Protocol):
     States: idle (no exchange), awaiting a head (``_body`` is None), relaying a body, closed.
     """
 
-    __slots__ = ("_body", "_chunks", "_exchange", "_held", "_interims", "_left", "_paused", "_reusable",
+    __slots__ = ("_body", "_chunks", "_exchange", "_held", "_interims", "_large", "_left", "_paused", "_reusable",
                  "_server", "_transport", "idle_since")  # fmt: skip
     _transport: asyncio.Transport
 
@@ -46,6 +47,7 @@ class Link(asyncio.Protocol):
         self._body: Body | None = None
         self._chunks: ChunkedDecoder | None = None
         self._left = self._interims = 0
+        self._large = False
         self._paused = False
         self._reusable = False
         self.idle_since = 0.0
@@ -108,6 +110,24 @@ class Link(asyncio.Protocol):
             exchange.downstream.broken(fault)
             raise  # the event loop logs it, and cuts the link
 
+    def piece_received(self, data: memoryview) -> None:
+        """Relay a piece of a large body, which is only there during the call."""
+        exchange = self._exchange
+        if exchange is None:
+            return
+        left = self._left = self._left - len(data)
+        if left < 0:
+            data = data[:left]
+            self._reusable = False
+        try:
+            exchange.downstream.send_large(data)
+            if left <= 0:
+                self._finish(exchange)
+        except Exception as fault:
+            self._exchange = None
+            exchange.downstream.broken(fault)
+            raise
+
     def eof_received(self) -> bool:
         """Let the transport close; ``connection_lost`` draws the conclusions. Nobody is to get a link that ends."""
         if self._exchange is None:
@@ -162,6 +182,9 @@ class Link(asyncio.Protocol):
         self._reusable = head.keep_alive and head.body is not _CLOSE
         if head.body is _LENGTH:
             self._left = head.length or 0
+            if self._left > LARGE:
+                self._large = True
+                self._transport.set_protocol(LargeBody(self))
         elif head.body is _CHUNKED:
             self._begin_chunks(exchange, head, data[end:])
             return
@@ -225,6 +248,9 @@ class Link(asyncio.Protocol):
         """Take leave of the exchange, and keep the link if the next one can use it."""
         if self._exchange is not exchange:
             return  # the client went away while the last piece was delivered
+        if self._large:
+            self._large = False
+            self._transport.set_protocol(self)
         self._exchange = None
         self._body = None
         self._interims = 0

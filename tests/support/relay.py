@@ -23,6 +23,7 @@ class FakeTransport:
         self.reading = True
         self.closed: str | None = None
         self.full: Link | None = None
+        self.protocol: asyncio.BaseProtocol | None = None
 
     def write(self, data: bytes) -> None:
         """Take octets, and pause the writer where it is to be paused."""
@@ -30,6 +31,10 @@ class FakeTransport:
         self.written += data
         if self.full is not None:
             self.full.pause_writing()
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        """Let another one hear what comes."""
+        self.protocol = protocol
 
     def is_closing(self) -> bool:
         """Tell whether it was closed."""
@@ -67,6 +72,10 @@ class Client:
         assert data
         self.got += data
         self.pieces.append(data)
+
+    def send_large(self, data: memoryview) -> None:
+        """Take octets of the response that are there for now."""
+        self.send(bytes(data))
 
     def closes_after(self, status: int, *, delimited: bool) -> bool:
         """Close where there is no other way to end the body."""

@@ -10,8 +10,12 @@ import os
 from setuptools import setup
 
 DATA_PATH = (
+    "proxy/accept/acknowledge.py",
+    "proxy/accept/arrival.py",
+    "proxy/accept/handshake.py",
     "proxy/accept/lent.py",
     "proxy/accept/read.py",
+    "proxy/accept/shown.py",
     "proxy/accept/tls.py",
     "proxy/accept/unsent.py",
     "proxy/connection.py",
@@ -29,13 +33,15 @@ DATA_PATH = (
     "proxy/forward/link.py",
     "proxy/forward/pool.py",
     "proxy/forward/response.py",
+    "proxy/handshake_lines.py",
     "proxy/house.py",
     "proxy/in_force.py",
     "proxy/life.py",
     "proxy/observe/counters.py",
+    "proxy/observe/log.py",
     "proxy/tenure.py",
 )
-"""What every request passes through; the rest is not worth a compiler's time."""
+"""What every request and every handshake passes through; the rest is not worth a compiler's time."""
 
 
 def extensions() -> list[object]:

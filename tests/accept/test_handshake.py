@@ -230,6 +230,7 @@ def test_known_certificates_are_not_parsed_again() -> None:
     assert facts.read(digests_of(LEAF), bytes).leaf is first.leaf
 
 
+@pytest.mark.doubles
 def test_the_memory_of_certificates_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """The oldest goes first, and is a stranger when it comes back."""
     monkeypatch.setattr(module, "MAX_CERTIFICATES", 2)

@@ -142,6 +142,7 @@ def test_no_more_is_looked_at_than_a_chain_can_need() -> None:
 
 
 @VERSIONS
+@pytest.mark.doubles
 def test_where_openssl_shows_its_own_chain_only_that_is_judged(monkeypatch: pytest.MonkeyPatch, tls12: bool) -> None:
     """A library that lays its structures out in another way costs time, and lets nobody in."""
     monkeypatch.setattr(shown, "SEES_ALL", False)

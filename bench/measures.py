@@ -88,7 +88,8 @@ def warm(subject: Subject, effort: Effort) -> None:
 def requests(subject: Subject, load: Load, effort: Effort) -> Figures:
     """CPU of a request on open connections, IN_FLIGHT at a time."""
     count = effort.count(LARGE_ANSWERS if load.body >= 16_000 else REQUESTS)
-    with _clients(subject, load, load.connections) as clients:
+    with _clients(subject, load, load.connections) as all_clients:
+        clients = all_clients[: load.busy or None]
         if subject.task.routes > 1:  # each has to be met once before it is known
             closed(clients, _heads(subject, load), effort.count(subject.task.routes))
         return _measured(subject, lambda: closed(clients, _heads(subject, load), count))

@@ -59,6 +59,7 @@ class Load:
 
     ``varying``: each request has values of its own in its header fields, as a CDN's have.
     ``known``: the proxy has seen all certificates before it is measured.
+    ``busy``: on how many of the connections requests are made; the others only stay open. 0: on all.
     """
 
     measure: str
@@ -68,6 +69,7 @@ class Load:
     identities: int = 1
     varying: bool = True
     known: bool = True
+    busy: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,9 +172,17 @@ MANY_CRLS: Final = _handshakes(
     targets={"nginx": 0.8}, peers=WITH_CRLS,
 )  # fmt: skip
 
+OPEN: Final = tuple(
+    _requests(f"open-{size}", f"request on 100 connections, {size:,} open", connections=size, busy=100,
+              series=("open connections, 100 of them busy", size), targets=FLAT if size > 100 else {},
+              peers=(*BESIDE, "envoy"))
+    for size in (100, 10_000)
+)  # fmt: skip
+
 CONNECTIONS: Final = tuple(
-    _requests(f"connections-{size}", f"request, {size:,} open connections", connections=size,
-              series=("open connections", size), targets=FLAT if size > 100 else {}, peers=(*BESIDE, "envoy"))
+    _requests(f"connections-{size}", f"request on each of {size:,} open connections", connections=size,
+              series=("open connections, all of them busy", size), targets=FLAT if size > 100 else {},
+              peers=(*BESIDE, "envoy"))
     for size in (100, 10_000)
 )  # fmt: skip
 
@@ -192,7 +202,7 @@ RELOADS: Final = (
 )  # fmt: skip
 
 ROWS: Final = (*MAIN, *KINDS, *ROUTES, *HOSTS, *IDENTITIES, FIRST_SIGHT, *IDENTITY_REQUESTS, *CRLS, MANY_CRLS,
-               *CONNECTIONS, *WORKERS, *RELOADS)  # fmt: skip
+               *OPEN, *CONNECTIONS, *WORKERS, *RELOADS)  # fmt: skip
 BY_NAME: Final = {row.name: row for row in ROWS}
 
 

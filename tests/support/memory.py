@@ -68,6 +68,19 @@ class LenientJudge:
         self.faults.append(fault)
 
 
+class SevereJudge(LenientJudge):
+    """Refuses everybody with one X509 error."""
+
+    def __init__(self, error: int) -> None:
+        super().__init__()
+        self.error = error
+
+    def judge(self, digests: list[bytes], der: Callable[[int], bytes]) -> int:
+        """Refuse."""
+        super().judge(digests, der)
+        return self.error
+
+
 class MemoryClient:
     """A client whose octets go where the test takes them."""
 

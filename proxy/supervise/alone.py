@@ -15,6 +15,7 @@ from proxy.observe.admin import Admin
 from proxy.observe.log import Log
 from proxy.snapshot.assemble import Assembler
 from proxy.snapshot.model import Snapshot
+from proxy.supervise.allocator import keep_freed
 from proxy.supervise.announce import allow_more
 from proxy.supervise.doors import Doors
 from proxy.supervise.drain import drain
@@ -54,6 +55,7 @@ class Alone:
                 raise listen_error(listener.address, fault) from fault
         self._ticking = asyncio.create_task(tick(self._house))
         leave_to_stay()
+        keep_freed()
 
     async def drain(self, linger: float, limit: float, cut: asyncio.Event) -> int:
         """Let requests finish, and nobody new in."""

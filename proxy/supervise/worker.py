@@ -32,6 +32,7 @@ from proxy.snapshot.assemble import Assembler
 from proxy.snapshot.crl_index import CrlIndexError
 from proxy.snapshot.model import Snapshot
 from proxy.supervise import messages, sums
+from proxy.supervise.allocator import keep_freed
 from proxy.supervise.announce import allow_descriptors
 from proxy.supervise.channel import Channel
 from proxy.supervise.doors import Doors
@@ -175,6 +176,7 @@ class Worker:
         loop.set_exception_handler(house.loop_fault)
         self._ticking = asyncio.create_task(tick(house))
         leave_to_stay()
+        keep_freed()
 
     async def _settle(self, message: messages.Settle) -> None:
         if self._house is not None:

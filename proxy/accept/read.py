@@ -6,7 +6,7 @@ from enum import Enum, auto
 from typing import Final, Protocol
 
 from proxy.decide.request.chunked import ChunkedDecoder, ChunkedError
-from proxy.decide.request.head import RequestHead, read_head
+from proxy.decide.request.head import RequestHead, read_any, read_head, read_known
 from proxy.decide.verdict import Reason, Refused
 
 _END_OF_HEAD: Final = b"\r\n\r\n"
@@ -154,6 +154,17 @@ class RequestReader:
             if not self._skip_line():
                 return False
             buffer = self.buffer
+        alone = len(buffer) <= self._max_head and buffer[-4:] == _END_OF_HEAD
+        head = read_known(buffer, self._max_fields) if alone else None
+        if head is None:
+            return self._find_head(alone=alone)
+        self.buffer = b""
+        self._take(head)
+        return True
+
+    def _find_head(self, *, alone: bool) -> bool:
+        """Read one head of a buffer that holds less, or more, or one that takes a closer look."""
+        buffer = self.buffer
         end = buffer.find(_END_OF_HEAD)
         if end < 0 or end + 4 > self._max_head:
             return self._no_head(end)
@@ -161,12 +172,17 @@ class RequestReader:
         if end == len(buffer):
             self.buffer = b""
         else:
-            buffer, self.buffer = buffer[:end], buffer[end:]
-        head = read_head(buffer, self._max_fields)
+            buffer, self.buffer, alone = buffer[:end], buffer[end:], False
+        head = read_any(buffer, self._max_fields) if alone else read_head(buffer, self._max_fields)
         if not isinstance(head, RequestHead):
             self.stop()
             self._requests.request_refused(head)
             return False
+        self._take(head)
+        return True
+
+    def _take(self, head: RequestHead) -> None:
+        """Pass a head on; its body, if it has one, comes next."""
         if head.chunked:
             self.state = Reading.CHUNKED
             self._chunks = ChunkedDecoder()
@@ -176,7 +192,6 @@ class RequestReader:
         else:
             self.state = _WAIT
         self._requests.request_head(head)
-        return True
 
     def _no_head(self, end: int) -> bool:
         """Wait for the rest of a head, or refuse what is too long."""

@@ -145,17 +145,22 @@ def read_head(raw: bytes, max_fields: int) -> RequestHead | Refused:
     Returns the refusal (``bad-request``, ``ambiguous-path``, ``head-too-large``) where it is not one that every
     server reads alike.
     """
+    head = read_known(raw, max_fields)
+    return read_any(raw, max_fields) if head is None else head
+
+
+def read_known(raw: bytes, max_fields: int) -> RequestHead | None:
+    """Read octets that are one head of known lines, and nothing else; None where they are not, or not a good one."""
     try:
-        head = _read_known(raw, max_fields)
+        return _read_lines(raw, max_fields)
     except _Fault:
-        head = None  # its form comes first
-    return _read_any(raw, max_fields) if head is None else head
+        return None  # its form comes first
 
 
-def _read_known(raw: bytes, max_fields: int) -> RequestHead | None:
-    """Read a head of known lines; None where there is anything else in it."""
-    lines = raw.splitlines()
-    if not 0 <= len(lines) - 2 <= max_fields or lines[-1]:  # besides the request line and the empty line
+def _read_lines(raw: bytes, max_fields: int) -> RequestHead | None:
+    lines = raw.split(b"\r\n")
+    # Besides the request line, and the two empty strings behind the last field; more of them are no known lines.
+    if not 0 <= len(lines) - 3 <= max_fields or lines[-1] or lines[-2]:
         return None
     start = known_start(lines[0])
     if start is None:
@@ -163,12 +168,10 @@ def _read_known(raw: bytes, max_fields: int) -> RequestHead | None:
     head = RequestHead(start.method, start.target, start.http11)
     head.paths = start.paths
     forwarded = head.lines
-    size = len(lines[0]) + 4
-    for line in lines[1:-1]:
+    for line in lines[1:-2]:
         known = known_line(line)
         if known is None:
             return None
-        size += len(line) + 2
         field = known.field
         if field is _FORWARD:
             forwarded.append(line)
@@ -176,14 +179,12 @@ def _read_known(raw: bytes, max_fields: int) -> RequestHead | None:
             head.pass_on(field, line)
         elif field is not _DROP:
             head.take(field, known.value)
-    if size != len(raw):  # a line that did not end in CRLF
-        return None
     _conclude(head)
     return head
 
 
-def _read_any(raw: bytes, max_fields: int) -> RequestHead | Refused:
-    """Read a head line by line."""
+def read_any(raw: bytes, max_fields: int) -> RequestHead | Refused:
+    """Read one head as ``read_head`` does, whether its lines are known or not."""
     # llhttp proves that this is a request line and field lines, each ended by CRLF, names of token characters, values
     # without control characters, nothing folded. From here on, splitting is parsing.
     try:

@@ -47,6 +47,7 @@ MAX_UNSENT: Final = 4 * WRITE_BUFFER
 """Octets on their way to a client that makes TLS answer (key updates, renegotiation) and does not read the answers."""
 
 _SERVER_ERROR: Final = 500
+_monotonic: Final = monotonic  # compiled, a constant is found faster than an import
 
 
 class Connection(Tenure):
@@ -144,7 +145,7 @@ class Connection(Tenure):
         """Judge a request, and forward it or answer for the app."""
         self._head = head
         self._body_in = self._bytes_out = 0
-        self._started = monotonic()
+        self._started = _monotonic()
         self._requests += 1
         self._request_id = b""
         grant = self._judge(head)
@@ -268,7 +269,7 @@ class Connection(Tenure):
         if self._exchange is None:
             self._head = self._route = None
             self._body_in = self._bytes_out = 0
-            self._started = monotonic()
+            self._started = _monotonic()
             self._requests += 1
             self._request_id = b""
         self._end_early(refusal)
@@ -334,7 +335,7 @@ class Connection(Tenure):
             counters = grant.counters
             counters.bytes_in += self._body_in
             counters.bytes_out += self._bytes_out
-            counters.seconds.observe(monotonic() - self._started)
+            counters.seconds.observe(_monotonic() - self._started)
         if force.logs_all or (force.logs_errors and exchange.status >= _SERVER_ERROR):
             self._house.log.write("request", **self._fields(exchange.status))
         if self._keep and exchange.request_sent:

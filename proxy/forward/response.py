@@ -77,7 +77,7 @@ class ResponseHead:
         elif http11 and (self.body is _BODY_CHUNKED or self.body is _BODY_CLOSE):
             end = b"\r\nTransfer-Encoding: chunked" + end
         if self.lines:
-            end = b"\r\n" + b"\r\n".join(self.lines) + end
+            return b"HTTP/1.1 %d %b\r\n%b%b" % (self.status, self.phrase, b"\r\n".join(self.lines), end)
         return b"HTTP/1.1 %d %b%b" % (self.status, self.phrase, end)
 
 

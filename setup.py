@@ -14,6 +14,7 @@ DATA_PATH = (
     "proxy/accept/arrival.py",
     "proxy/accept/handshake.py",
     "proxy/accept/lent.py",
+    "proxy/accept/peers.py",
     "proxy/accept/read.py",
     "proxy/accept/shown.py",
     "proxy/accept/tls.py",

@@ -14,7 +14,8 @@ from typing import Any, Final, TypeVar
 from proxy.accept.acknowledge import Acknowledger
 from proxy.accept.admission import Admission, AdmissionLimits
 from proxy.accept.arrival import Arrival
-from proxy.accept.handshake import Facts, Handshake
+from proxy.accept.handshake import Handshake
+from proxy.accept.peers import Facts
 from proxy.accept.tls import ListenerContext
 from proxy.census import Census
 from proxy.connection import Connection

@@ -114,6 +114,7 @@ class Arrival(asyncio.Protocol):
         if flight:
             self.transport.write(flight)
         if done:
+            self.handshake.complete()
             self._settle(self._door.judge(self))
         elif self._received > MAX_HANDSHAKE:  # not before: a request may have come along with the last message
             self._refuse(Refused(Reason.BAD_HANDSHAKE, f"more than {MAX_HANDSHAKE} octets of handshake"), b"")

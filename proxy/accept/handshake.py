@@ -7,22 +7,24 @@ ends the handshake; one that some route could is judged again, for that route, w
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from typing import Final
 
 from OpenSSL import SSL
 
+from proxy.accept.peers import Facts
 from proxy.accept.tls import LIBRARY_SSL, TlsError
-from proxy.decide.facts import Certificate, MalformedCertificateError, read_certificate
+from proxy.decide.facts import Certificate, MalformedCertificateError
 from proxy.decide.peer.chain import Peer, peer_of
 from proxy.decide.peer.verdicts import Verdicts
 from proxy.decide.request.admit import admit_again
 from proxy.decide.request.route import Host, HostTable, normalise_host
-from proxy.decide.verdict import Admitted, Pending, Reason, Refused, is_verified
+from proxy.decide.verdict import Admitted, Pending, Reason, Refused, Verdict
 from proxy.snapshot.tls import HostContext
 
-MAX_CERTIFICATES: Final = 20_000
-"""Certificates of verified chains that are kept parsed; the oldest goes first."""
+MAX_SPARE: Final = 4
+"""Certificates that a client may show in vain and still be known: a root above the anchor, a cross-certificate. Of who
+shows more only what was verified is kept."""
+
 
 _X509_REJECTED: Final = 28
 X509_ERROR_BY_REASON: Final[Mapping[Reason, int]] = {
@@ -66,45 +68,11 @@ _ALERTS_ABOUT_US: Final[Mapping[int, str]] = {
 }  # fmt: skip
 
 
-class Facts:
-    """What clients showed that had a verified chain, parsed once and shared by all connections."""
-
-    def __init__(self) -> None:
-        self._known: dict[bytes, Certificate] = {}
-        self._peers: dict[bytes, Peer] = {}
-
-    def known(self, digests: list[bytes]) -> Peer | None:
-        """Return the Peer who showed just these certificates before, leaf first; None for a stranger."""
-        return self._peers.get(b"".join(digests))
-
-    def read(self, digests: list[bytes], der: Callable[[int], bytes]) -> Peer:
-        """Read what a stranger shows; beside the leaf, a certificate that cannot be read leads nowhere.
-
-        It is not kept: a client could show other ones with each connection. Raises MalformedCertificateError.
-        """
-        chain = [self._known.get(digests[0]) or read_certificate(der(0))]
-        for index, digest in enumerate(digests[1:], 1):
-            if digest not in digests[:index]:
-                with suppress(MalformedCertificateError):
-                    chain.append(self._known.get(digest) or read_certificate(der(index)))
-        return peer_of(chain)
-
-    def keep(self, digests: list[bytes], peer: Peer) -> None:
-        """Keep a peer whose chain was verified."""
-        if len(self._peers) >= MAX_CERTIFICATES:
-            del self._peers[next(iter(self._peers))]
-        self._peers[b"".join(digests)] = peer
-        for certificate in (peer.leaf, *peer.intermediates):
-            if len(self._known) >= MAX_CERTIFICATES:
-                del self._known[next(iter(self._known))]
-            self._known[bytes.fromhex(certificate.fingerprint)] = certificate
-
-
 class Handshake:
     """One handshake: what the client asked for, what it showed, and why it was refused, if it was."""
 
-    __slots__ = ("_contexts", "_facts", "_hosts", "_now", "_verdicts", "fault", "host", "leaf", "peer", "refusal",
-                 "shown_sni", "sni", "verdict")  # fmt: skip
+    __slots__ = ("_contexts", "_facts", "_hosts", "_now", "_shown", "_verdicts", "_wider", "fault", "host",
+                 "leaf", "peer", "refusal", "shown_sni", "sni", "verdict")  # fmt: skip
 
     def __init__(
         self, hosts: HostTable, contexts: Mapping[Host, HostContext], verdicts: Verdicts, facts: Facts,
@@ -115,6 +83,8 @@ class Handshake:
         self._verdicts = verdicts
         self._facts = facts
         self._now = now
+        self._shown: Peer | None = None
+        self._wider: list[bytes] | None = None
         self.shown_sni: str | None = None
         self.sni: str | None = None
         self.host: Host | None = None
@@ -147,27 +117,45 @@ class Handshake:
         """
         if self.host is None:
             raise RuntimeError("a client certificate before a server name")
-        known = self._facts.known(digests)
         try:
-            peer = known or self._facts.read(digests, der)
+            verdict = self._verdict(digests, der, self.host)
         except MalformedCertificateError as fault:
             self.refusal = Refused(Reason.MALFORMED_CERTIFICATE, f"{fault} (leaf sha256:{digests[0].hex()})")
             return _X509_REJECTED
-        self.leaf = peer.leaf
-        verdict = self._verdicts.judge_any(peer, self.host.gates, self._now(), stranger=known is None)
-        if known is None and is_verified(verdict):
-            self._facts.keep(digests, peer)
         if isinstance(verdict, Refused):
             self.refusal = verdict
             return X509_ERROR_BY_REASON.get(verdict.reason, _X509_REJECTED)
-        self.peer = peer
+        self.peer = self._shown
         return 0
+
+    def _verdict(self, digests: list[bytes], der: Callable[[int], bytes], host: Host) -> Verdict:
+        known = self._facts.known(digests)
+        peer = self._shown = known or self._facts.read(digests, der)
+        self.leaf = peer.leaf
+        if known is not None:
+            return self._verdicts.judge_any(known, host.gates, self._now())
+        verdict, verified = self._verdicts.judge_stranger(peer, host.gates, self._now())
+        certificates = (peer.leaf, *peer.intermediates)
+        spare = [cert for cert in certificates if cert.fingerprint not in verified]
+        if not spare and len(digests) == 1 + len(peer.intermediates):  # none of them twice
+            self._facts.keep(digests, peer)
+        elif len(spare) <= MAX_SPARE:
+            self._wider = digests
+        elif peer.leaf not in spare:
+            self._shown = peer_of(cert for cert in certificates if cert not in spare)
+        return verdict
+
     def failed(self, fault: BaseException) -> None:
         """Turn an exception of ours into a refusal."""
         self.fault = fault
         self.refusal = Refused(Reason.INTERNAL_ERROR, f"{type(fault).__name__}: {fault}")
 
     # --- afterwards
+
+    def complete(self) -> None:
+        """Take note that the client has proved that it holds the leaf's key."""
+        if self._wider is not None and self.peer is not None:
+            self._facts.keep_wider(self._wider, self.peer)
 
     def judge_again(self, hosts: HostTable, verdicts: Verdicts) -> Admitted | Pending | Refused:
         """Judge the client by what is in force now: a change may have come in the middle of the handshake.

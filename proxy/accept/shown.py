@@ -20,6 +20,7 @@ MAX_SHOWN: Final = 17
 """Certificates looked at, the leaf included: clients send two or three, and some a whole bundle."""
 
 _SHA256: Final = _lib.EVP_get_digestbyname(b"sha256")
+_LEAF: Final = 1
 _SENT: Final = 2
 _digest_buffer: Final = _ffi.new("unsigned char[32]")
 _digest_size: Final = _ffi.new("unsigned int *")
@@ -39,7 +40,7 @@ def _sees_all() -> bool:
     try:
         _lib.X509_STORE_CTX_init(context, store, leaf, sent)
         fields = _ffi.cast("void **", context)
-        return bool(fields[0] == store and fields[1] == leaf and fields[_SENT] == sent)
+        return bool(fields[0] == store and fields[_LEAF] == leaf and fields[_SENT] == sent)
     finally:
         _lib.X509_STORE_CTX_free(context)
         _lib.sk_X509_free(sent)
@@ -60,7 +61,10 @@ def shown(store: Any) -> Shown:
 
 
 def _all_sent(store: Any) -> Shown:
-    sent = _ffi.cast("Cryptography_STACK_OF_X509 *", _ffi.cast("void **", store)[_SENT])
+    fields = _ffi.cast("void **", store)
+    sent = _ffi.cast("Cryptography_STACK_OF_X509 *", fields[_SENT])
+    if _lib.sk_X509_value(sent, 0) != fields[_LEAF]:
+        raise RuntimeError("OpenSSL verifies another certificate than the first that was sent")
     certificates = [_lib.sk_X509_value(sent, index) for index in range(min(_lib.sk_X509_num(sent), MAX_SHOWN))]
     return [_digest(certificate) for certificate in certificates], lambda index: _der(certificates[index])
 

@@ -151,6 +151,8 @@ class Session:
             self._check_read(filled)
             return b""
         while not alone and _BIO_waiting(source, _NULL):  # OpenSSL reads one record at a time, and keeps none back
+            if filled == BUFFER:  # an upload that began while its verdict was pending
+                return _unpack(_input, filled) + self.read(b"")  # type: ignore[no-any-return]
             size = _SSL_read(ssl, _input + filled, BUFFER - filled)
             if size <= 0:
                 self._check_read(size)

@@ -70,14 +70,6 @@ class Reason(StrEnum):
     INTERNAL_ERROR = "internal-error"
 
 
-_UNVERIFIED = frozenset({
-    Reason.UNTRUSTED_ISSUER, Reason.EXPIRED, Reason.NOT_YET_VALID, Reason.WRONG_PURPOSE, Reason.CHAIN_TOO_LONG,
-    Reason.BAD_SIGNATURE, Reason.MALFORMED_CERTIFICATE, Reason.UNSUPPORTED_EXTENSION, Reason.WEAK_KEY,
-    Reason.CERTIFICATE_POLICY,
-})  # fmt: skip
-"""What a chain may be refused for before every signature in it was verified."""
-
-
 @dataclass(frozen=True, slots=True)
 class Refused:
     """A refusal and its cause.
@@ -145,8 +137,3 @@ class Pending:
 
 
 Verdict = Admitted | Refused | Pending
-
-
-def is_verified(verdict: Verdict) -> bool:
-    """Tell whether a verdict was reached on a chain of verified signatures: then an authority of ours made the leaf."""
-    return not isinstance(verdict, Refused) or verdict.reason not in _UNVERIFIED

@@ -10,7 +10,8 @@ import pytest
 
 from proxy.accept.admission import Admission, AdmissionLimits
 from proxy.accept.arrival import LINGER, MAX_HANDSHAKE, Arrival
-from proxy.accept.handshake import Facts, Handshake
+from proxy.accept.handshake import Handshake
+from proxy.accept.peers import Facts
 from proxy.accept.tls import ListenerContext
 from proxy.decide.peer.chain import Bundle
 from proxy.decide.peer.gate import Gate

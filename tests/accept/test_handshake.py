@@ -6,11 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from proxy.accept import handshake as module
-from proxy.accept.handshake import REASON_BY_TLS_ERROR, X509_ERROR_BY_REASON, Facts, Handshake
+from proxy.accept.handshake import MAX_SPARE, REASON_BY_TLS_ERROR, X509_ERROR_BY_REASON, Handshake
+from proxy.accept.peers import Facts
 from proxy.accept.tls import LIBRARY_SSL, TlsError
-from proxy.decide.facts import MalformedCertificateError
-from proxy.decide.peer.chain import Bundle, Peer
+from proxy.decide.peer.chain import Bundle
 from proxy.decide.peer.gate import Gate
 from proxy.decide.peer.policy.san_dns import SanDns
 from proxy.decide.peer.verdicts import Verdicts
@@ -20,6 +19,7 @@ from proxy.decide.verdict import Reason, Refused
 from proxy.snapshot.tls import HostContext
 from tests.support.certificates import DAY, NOW, Issued, make_ca, make_leaf
 from tests.support.memory import CONTEXT
+from tests.support.shown import digests_of, kept_by
 
 ROOT, OTHER = make_ca("Root"), make_ca("Other")
 LEAF = make_leaf(ROOT, "edge", dns=["edge.example"])
@@ -161,7 +161,7 @@ def test_a_stranger_is_kept_for_the_log_and_nowhere_else() -> None:
     assert handshake.refusal.reason is Reason.UNTRUSTED_ISSUER
     assert handshake.leaf is not None
     assert handshake.leaf.subject == "CN=mallory"
-    assert (len(verdicts), facts._known, facts._peers) == (0, {}, {})
+    assert (len(verdicts), kept_by(facts)) == (0, set())
 
 
 def test_who_is_refused_by_policy_alone_is_known_the_next_time() -> None:
@@ -171,8 +171,46 @@ def test_who_is_refused_by_policy_alone_is_known_the_next_time() -> None:
         handshake = Handshake(HostTable(HOSTS), CONTEXTS, verdicts, facts, lambda: NOW)
         handshake.choose(b"two.example")
         assert show(handshake, LEAF, ROOT) == 28
-        assert handshake.leaf is facts.known(digests_of(LEAF, ROOT)).leaf
+        known = facts.known(digests_of(LEAF, ROOT))
+        assert known is not None
+        assert handshake.leaf is known.leaf
     assert len(verdicts) == 2
+
+
+def test_what_is_shown_in_vain_is_kept_of_who_proves_the_key_only() -> None:
+    """Whoever has seen a certificate can show it, beside others that are new each time."""
+    facts, verdicts = Facts(), Verdicts(10)
+    for number in range(3):
+        handshake = Handshake(HostTable(HOSTS), CONTEXTS, verdicts, facts, lambda: NOW)
+        handshake.choose(b"strict.example")
+        spare = [make_ca(f"made up {number}-{index}") for index in range(number)]
+        shown = (LEAF, ROOT, *spare)
+        assert show(handshake, *shown) == 0
+        assert kept_by(facts).isdisjoint(f"CN=made up {number}-{index}" for index in range(number))
+        handshake.complete()
+    assert facts.known(digests_of(*shown)) is handshake.peer
+    assert len(verdicts) == 1
+
+
+def test_a_certificate_that_is_shown_twice_is_no_other_peer() -> None:
+    """There are as many ways to repeat certificates as a stranger likes."""
+    facts = Facts()
+    handshake = Handshake(HostTable(HOSTS), CONTEXTS, Verdicts(10), facts, lambda: NOW)
+    handshake.choose(b"strict.example")
+    assert show(handshake, LEAF, ROOT, ROOT) == 0
+    assert kept_by(facts) == set()
+
+
+def test_of_who_shows_much_in_vain_only_what_was_verified_is_kept() -> None:
+    """The connection does not hold it either, whoever it is."""
+    facts = Facts()
+    handshake = Handshake(HostTable(HOSTS), CONTEXTS, Verdicts(10), facts, lambda: NOW)
+    handshake.choose(b"strict.example")
+    assert show(handshake, LEAF, ROOT, *[make_ca(f"made up {index}") for index in range(MAX_SPARE + 1)]) == 0
+    handshake.complete()
+    assert handshake.peer is not None
+    assert [cert.subject for cert in handshake.peer.intermediates] == ["CN=Root"]
+    assert kept_by(facts) == set()
 
 
 def test_a_fault_of_ours_is_a_refusal_that_says_so() -> None:
@@ -207,46 +245,3 @@ def test_each_error_of_tls_has_its_reason(library: int, number: int, reason: Rea
 def test_the_numbers_of_other_libraries_name_nothing(number: int) -> None:
     """A provider's error 199 is not the absence of a certificate."""
     assert begin().refusal_of(TlsError(57, number, "words")).reason is Reason.BAD_HANDSHAKE
-
-
-def digests_of(*chain: Issued) -> list[bytes]:
-    """Return the digests of certificates."""
-    return [bytes.fromhex(issued.certificate.fingerprint) for issued in chain]
-
-
-def read(facts: Facts, *chain: Issued) -> Peer:
-    """Read certificates that are shown."""
-    return facts.read(digests_of(*chain), lambda index: chain[index].certificate.der)
-
-
-def test_known_certificates_are_not_parsed_again() -> None:
-    """Neither with the same ones beside them, nor with others."""
-    facts, digests = Facts(), digests_of(LEAF, ROOT)
-    assert facts.known(digests) is None
-    first = read(facts, LEAF, ROOT)
-    facts.keep(digests, first)
-    assert facts.known(digests) is first
-    assert facts.known(digests_of(LEAF)) is None
-    assert facts.read(digests_of(LEAF), bytes).leaf is first.leaf
-
-
-@pytest.mark.doubles
-def test_the_memory_of_certificates_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The oldest goes first, and is a stranger when it comes back."""
-    monkeypatch.setattr(module, "MAX_CERTIFICATES", 2)
-    facts = Facts()
-    for shown in ([LEAF, ROOT], [ROOT], [OTHER]):
-        facts.keep(digests_of(*shown), read(facts, *shown))
-    assert (len(facts._known), len(facts._peers)) == (2, 2)
-    assert facts.known(digests_of(LEAF, ROOT)) is None
-    assert facts.known(digests_of(OTHER)) is not None
-
-
-def test_what_cannot_be_read_beside_the_leaf_leads_nowhere() -> None:
-    """Each certificate counts once."""
-    ders = [issued.certificate.der for issued in (LEAF, ROOT, ROOT)]
-    digests = digests_of(LEAF, ROOT, ROOT)
-    peer = Facts().read([*digests, b"\0" * 32], [*ders, b"nonsense"].__getitem__)
-    assert [c.subject for c in peer.intermediates] == ["CN=Root"]
-    with pytest.raises(MalformedCertificateError):
-        Facts().read([b"\0" * 32], [b"nonsense"].__getitem__)

@@ -221,3 +221,12 @@ def test_what_one_handshake_leaves_behind_is_no_other_connections_failure() -> N
     session = shake(LenientJudge(), client)
     shake(UntidyJudge(), MemoryClient())
     assert session.read(client.say(b"x" * 10)[:5]) == b""
+
+
+@VERSIONS
+def test_more_than_the_buffer_may_have_come_before_it_is_read(tls12: bool) -> None:
+    """An upload goes on coming while its verdict is pending."""
+    client = MemoryClient(tls12=tls12)
+    session = shake(LenientJudge(), client)
+    text = bytes(range(256)) * (2 * BUFFER // 256 + 100)
+    assert session.read(client.say(text)) == text

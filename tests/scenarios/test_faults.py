@@ -9,7 +9,8 @@ import pytest
 
 from proxy import in_force
 from proxy.accept.arrival import Arrival
-from proxy.accept.handshake import Facts, Handshake
+from proxy.accept.handshake import Handshake
+from proxy.accept.peers import Facts
 from proxy.connection import Connection
 from proxy.forward.exchange import Exchange
 from proxy.forward.link import Link

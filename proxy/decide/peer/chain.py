@@ -91,21 +91,25 @@ class Bundle:
         store = self._stores.get(second)
         if store is None or self.windows:
             self._stores.clear()
-            store = self._stores[second] = self._store(now)
+            store = self._stores[second] = self._store(now, second)
         return store
 
-    def _store(self, now: float) -> crypto.X509Store:
+    def _store(self, now: float, second: int) -> crypto.X509Store:
         store = crypto.X509Store()
         for anchor, x509 in zip(self.anchors, self._x509, strict=True):
             if self.windows.get(anchor.fingerprint, ALWAYS).holds(now):
                 store.add_cert(x509)
         store.set_flags(STORE_FLAGS)
-        store.set_time(datetime.fromtimestamp(now, UTC))
+        store.set_time(datetime.fromtimestamp(second, UTC))
         return store
 
     def next_change(self, now: float) -> float:
         """Return the first Unix time after ``now`` at which other anchors count: every verdict ends there."""
         return next_change(self.windows.values(), now)
+
+
+Path = tuple[Certificate, ...]
+"""A verified path: leaf first and anchor last."""
 
 
 def peer_of(chain: Iterable[Certificate]) -> Peer:
@@ -114,8 +118,8 @@ def peer_of(chain: Iterable[Certificate]) -> Peer:
     return Peer(leaf, tuple(rest), b"".join(bytes.fromhex(c.fingerprint) for c in (leaf, *rest)))
 
 
-def verify(peer: Peer, bundle: Bundle, now: float) -> tuple[Certificate, ...] | Refused:
-    """Return the verified chain, leaf first and anchor last, or the refusal. ``now`` is in Unix seconds."""
+def verify(peer: Peer, bundle: Bundle, now: float) -> Path | Refused:
+    """Return the verified chain, or the refusal. ``now`` is in Unix seconds."""
     chain = build_path(peer, bundle, now)
     if isinstance(chain, Refused):
         return _named(chain, bundle)
@@ -160,9 +164,20 @@ def _path_of_openssl(peer: Peer, bundle: Bundle, now: float) -> tuple[Certificat
 
 
 def _built_by_openssl(peer: Peer, bundle: Bundle, now: float) -> list[crypto.X509]:
-    untrusted = [crypto.X509.from_cryptography(c.x509) for c in peer.intermediates]
-    leaf = crypto.X509.from_cryptography(peer.leaf.x509)
+    leaf, untrusted = _for_openssl(peer)
     return crypto.X509StoreContext(bundle.store_at(now), leaf, untrusted).get_verified_chain()
+
+
+def _for_openssl(peer: Peer) -> tuple[crypto.X509, list[crypto.X509]]:
+    """Return a peer's certificates as OpenSSL takes them; the bundles of a host ask for the same ones in turn."""
+    global _last  # noqa: PLW0603 - a memory of one
+    if _last is None or _last[0] is not peer:
+        untrusted = [crypto.X509.from_cryptography(cert.x509) for cert in peer.intermediates]
+        _last = (peer, crypto.X509.from_cryptography(peer.leaf.x509), untrusted)
+    return _last[1], _last[2]
+
+
+_last: tuple[Peer, crypto.X509, list[crypto.X509]] | None = None
 
 
 def _refusal_of_fault(

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from proxy.decide.peer.chain import Bundle, Peer, verify
+from proxy.decide.peer.chain import Bundle, Path, Peer, verify
 from proxy.decide.peer.crl.evidence import Evidence
 from proxy.decide.peer.ocsp.evidence import OcspEvidence
 from proxy.decide.peer.policy.rule import Rule
@@ -34,18 +34,18 @@ class Step:
     refusal: Refused | None
 
 
-def judge(peer: Peer, gate: Gate, now: float) -> Verdict:
+def judge(peer: Peer, gate: Gate, now: float, path: Path | Refused | None = None) -> Verdict:
     """Judge a client's certificates at a gate at Unix time ``now``; the first refusal ends it.
 
-    No verdict outlives the anchors that count now: others may lead to another path, and so to another identity.
+    ``path`` is what ``verify`` has made of them for the gate's bundle, where that is known. No verdict outlives the
+    anchors that count now: others may lead to another path, and so to another identity.
     """
     change = gate.bundle.next_change(now)
-    verdict = _judge(peer, gate, now, change)
+    verdict = _judge(peer, gate, now, change, verify(peer, gate.bundle, now) if path is None else path)
     return replace(verdict, until=change) if isinstance(verdict, Refused) and change < verdict.until else verdict
 
 
-def _judge(peer: Peer, gate: Gate, now: float, change: float) -> Verdict:
-    chain = verify(peer, gate.bundle, now)
+def _judge(peer: Peer, gate: Gate, now: float, change: float, chain: Path | Refused) -> Verdict:
     if isinstance(chain, Refused):
         return chain
     identity = Identity(chain[0], chain[1:], gate.bundle.name)

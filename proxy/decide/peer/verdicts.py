@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from proxy.decide.peer.chain import Peer
+from proxy.decide.peer.chain import Bundle, Path, Peer, verify
 from proxy.decide.peer.gate import Gate, judge
-from proxy.decide.verdict import Admitted, Pending, Reason, Refused, Verdict, is_verified
+from proxy.decide.verdict import Admitted, Pending, Reason, Refused, Verdict
 
 _DIGEST: Final = 32
 """Octets of a SHA-256 fingerprint; a peer's key is a row of them."""
@@ -50,13 +50,6 @@ class Verdicts:
             self._remember(key, verdict)
         return verdict
 
-    def _judge_stranger(self, peer: Peer, gate: Gate, now: float) -> Verdict:
-        """Judge who was never verified, and remember nothing that anybody could make up."""
-        verdict = judge(peer, gate, now)
-        if not isinstance(verdict, Pending) and is_verified(verdict):
-            self._remember((peer.key, gate), verdict)
-        return verdict
-
     def _carried(self, key: _Key) -> Admitted | Refused | None:
         before = self._before
         known = None if before is None else before._known.get(key)  # noqa: SLF001
@@ -80,23 +73,41 @@ class Verdicts:
             if not rest:
                 del self._by_certificate[digest]
 
-    def judge_any(self, peer: Peer, gates: Iterable[Gate], now: float, *, stranger: bool = False) -> Verdict:
+    def judge_any(self, peer: Peer, gates: Iterable[Gate], now: float) -> Verdict:
         """Admit a peer that any gate admits; else wait where any gate does; else return the most telling refusal.
 
-        That a chain does not lead to *this* bundle says the least where another bundle knew it. Of a ``stranger``,
-        whom no gate has verified yet, only what the verified leaf was judged for is remembered.
+        That a chain does not lead to *this* bundle says the least where another bundle knew it.
         """
-        refusals: list[Refused] = []
-        pending: list[Pending] = []
+        verdicts: list[Verdict] = []
         for gate in gates:
-            verdict = self._judge_stranger(peer, gate, now) if stranger else self.judge(peer, gate, now)
+            verdict = self.judge(peer, gate, now)
             if isinstance(verdict, Admitted):
                 return verdict
-            if isinstance(verdict, Pending):
-                pending.append(verdict)
-            else:
-                refusals.append(verdict)
-        return _together(pending, refusals) if pending else _most_telling(refusals)
+            verdicts.append(verdict)
+        return _of_all(verdicts)
+
+    def judge_stranger(self, peer: Peer, gates: Iterable[Gate], now: float) -> tuple[Verdict, set[str]]:
+        """Judge a peer whom nobody has verified yet as ``judge_any`` does; return also the fingerprints of what was verified.
+
+        Each bundle's path is verified once. What comes of it is remembered only where the peer shows nothing but
+        certificates of such paths: there are only as many of those as their authorities have issued, while anybody
+        could show others with each connection, and a stranger has not even proved that it holds the leaf's key.
+        """
+        paths: dict[Bundle, Path | Refused] = {}
+        verdicts: dict[Gate, Verdict] = {}
+        for gate in gates:
+            path = paths.get(gate.bundle)
+            if path is None:
+                path = paths[gate.bundle] = verify(peer, gate.bundle, now)
+            verdicts[gate] = verdict = judge(peer, gate, now, path)
+            if isinstance(verdict, Admitted):
+                break
+        verified = {cert.fingerprint for path in paths.values() if not isinstance(path, Refused) for cert in path}
+        if verified.issuperset(cert.fingerprint for cert in (peer.leaf, *peer.intermediates)):
+            for gate, verdict in verdicts.items():
+                if not isinstance(verdict, Pending):
+                    self._remember((peer.key, gate), verdict)
+        return _of_all(verdicts.values()), verified
 
     def forget(self, fingerprint: str) -> None:
         """Drop the verdicts on every peer with this certificate among what it showed: its status has changed."""
@@ -109,6 +120,20 @@ class Verdicts:
 def _digests(peer_key: bytes) -> set[bytes]:
     """Return the fingerprints that a peer's key is made of; a client may show a certificate twice."""
     return {peer_key[at : at + _DIGEST] for at in range(0, len(peer_key), _DIGEST)}
+
+
+def _of_all(verdicts: Iterable[Verdict]) -> Verdict:
+    """Return what the verdicts of several gates come to."""
+    refusals: list[Refused] = []
+    pending: list[Pending] = []
+    for verdict in verdicts:
+        if isinstance(verdict, Admitted):
+            return verdict
+        if isinstance(verdict, Pending):
+            pending.append(verdict)
+        else:
+            refusals.append(verdict)
+    return _together(pending, refusals) if pending else _most_telling(refusals)
 
 
 def _together(pending: list[Pending], refusals: list[Refused]) -> Pending:

@@ -87,7 +87,7 @@ class Verdicts:
         return _of_all(verdicts)
 
     def judge_stranger(self, peer: Peer, gates: Iterable[Gate], now: float) -> tuple[Verdict, set[str]]:
-        """Judge a peer whom nobody has verified yet as ``judge_any`` does; return also the fingerprints of what was verified.
+        """Judge a peer whom nobody has verified yet as ``judge_any`` does; return also what fingerprints were verified.
 
         Each bundle's path is verified once. What comes of it is remembered only where the peer shows nothing but
         certificates of such paths: there are only as many of those as their authorities have issued, while anybody

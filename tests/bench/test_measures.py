@@ -6,6 +6,7 @@ import os
 import re
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -165,25 +166,27 @@ def test_the_closed_loop_asks_on_all_connections() -> None:
 
 
 def test_a_pause_is_seen_by_every_request_that_was_due_in_it() -> None:
-    """One connection that answers late makes those behind it late: no coordinated omission."""
-    slow = Script()
-    pending: list[bytes] = []
-    slow.send = pending.append  # type: ignore[method-assign]
-    released = iter([False] * 20)
+    """One connection that answers late makes those behind it late: no coordinated omission.
+
+    The clocks of two processors of a virtual machine may differ by a twentieth of the millisecond between requests.
+    """
+    slow, pause, between = Script(), 0.02, 0.001
+    slow.send = lambda _request: None  # type: ignore[method-assign]
+    calls: list[float] = []
 
     def receive() -> bool:
-        if not next(released, True):
+        calls.append(time.perf_counter())
+        if calls[-1] < calls[0] + pause:
             return False
         slow.near.recv(1)
         return True
 
     slow.receive = receive  # type: ignore[method-assign]
     slow.far.send(b"x" * 100)
-    outcome = paced([slow], Heads(HOST, ["/"]), rate=100_000, seconds=0.0005)  # type: ignore[list-item]
+    outcome = paced([slow], Heads(HOST, ["/"]), rate=1 / between, seconds=0.05)  # type: ignore[list-item]
     assert len(outcome.latencies) == 50
-    waits = [later - earlier for earlier, later in pairwise(outcome.latencies)]
-    assert outcome.latencies[49] > outcome.latencies[0] - 49 / 100_000
-    assert min(waits) >= -1.01 / 100_000
+    assert outcome.latencies[0] > pause - between
+    assert min(later - earlier for earlier, later in pairwise(outcome.latencies)) > -1.2 * between
 
 
 def test_percentiles_are_ranks() -> None:

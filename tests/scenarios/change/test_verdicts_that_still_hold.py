@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from proxy.decide.peer import verdicts
+from proxy.decide.peer.chain import Path as VerifiedPath
 from proxy.decide.peer.chain import Peer
 from proxy.decide.peer.gate import Gate, judge
-from proxy.decide.verdict import Verdict
+from proxy.decide.verdict import Refused, Verdict
 from proxy.operate.demo.pki import Leaf
 from tests.support.harness import RawOrigin
 from tests.support.site import TLS, required
@@ -22,9 +23,9 @@ def test_a_crl_of_one_bundle_leaves_the_verdicts_of_another(tmp_path: Path, monk
     """Twice in a row; the revoked client of the first one goes each time, though the memory of the second is kept."""
     judged: list[str] = []
 
-    def recording(peer: Peer, gate: Gate, now: float) -> Verdict:
+    def recording(peer: Peer, gate: Gate, now: float, path: VerifiedPath | Refused | None = None) -> Verdict:
         judged.append(peer.leaf.subject)
-        return judge(peer, gate, now)
+        return judge(peer, gate, now, path)
 
     monkeypatch.setattr(verdicts, "judge", recording)
     with RawOrigin() as origin, stage(tmp_path, origin.port) as made:

@@ -19,6 +19,9 @@ from proxy.observe.log import Log, members
 MAX_SHOWN: Final = 1_000
 """Certificates whose log fields are kept: as many as have a time series of their own in the metrics."""
 
+MAX_COMMON: Final = 20_000
+"""Clients for whom what their lines have in common is kept encoded, 1 KB each: as many as are kept parsed."""
+
 _NOBODY: Final = (None, b"")
 
 
@@ -93,7 +96,7 @@ class HandshakeLines:
         key = (id(verdict), sni, host, agreed, generation, None if leaf is None else _days(leaf, now))
         verdict_, known = self._known.get(key, _NOBODY)
         if verdict_ is not verdict:  # another may have had its place in memory
-            if len(self._known) >= MAX_SHOWN:
+            if len(self._known) >= MAX_COMMON:
                 del self._known[next(iter(self._known))]
             tls, cipher, group = agreed
             known = members(

@@ -7,6 +7,7 @@ from time import monotonic
 from typing import Final
 
 from proxy.accept.arrival import Arrival
+from proxy.decide.bounded import put
 from proxy.decide.facts import Certificate
 from proxy.decide.peer.ocsp.evidence import OcspEvidence
 from proxy.decide.verdict import Admitted, Refused
@@ -83,9 +84,8 @@ class HandshakeLines:
         key = (leaf.fingerprint, _days(leaf, now))
         shown = self._shown.get(key)
         if shown is None:
-            if len(self._shown) >= MAX_SHOWN:
-                del self._shown[next(iter(self._shown))]
-            shown = self._shown[key] = escaped(certificate_fields(leaf, now))
+            shown = escaped(certificate_fields(leaf, now))
+            put(self._shown, key, shown, MAX_SHOWN)
         return shown
 
     def _common(self, arrival: Arrival, verdict: Admitted, generation: int, now: float) -> bytes:
@@ -96,15 +96,13 @@ class HandshakeLines:
         key = (id(verdict), sni, host, agreed, generation, None if leaf is None else _days(leaf, now))
         verdict_, known = self._known.get(key, _NOBODY)
         if verdict_ is not verdict:  # another may have had its place in memory
-            if len(self._known) >= MAX_COMMON:
-                del self._known[next(iter(self._known))]
             tls, cipher, group = agreed
             known = members(
                 sni=sni, host=host, tls=tls, cipher=cipher, group=group, generation=generation,
                 certificate=self.certificate(leaf, now), anchor=anchor_fields(verdict.identity),
                 revocation=None if _ages(verdict) else revocation_fields(verdict.revocation, now),
             )  # fmt: skip
-            self._known[key] = (verdict, known)
+            put(self._known, key, (verdict, known), MAX_COMMON)
         return known
 
 

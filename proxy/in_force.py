@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
+from proxy.decide.bounded import put
 from proxy.decide.peer.chain import Peer
 from proxy.decide.peer.gate import Gate
 from proxy.decide.peer.verdicts import Verdicts
@@ -112,9 +113,7 @@ class InForce:
                 by_certificate=verdict.identity is not None,
                 use=None if verdict.identity is None else self._metrics.anchor_use(verdict.identity),
             )  # fmt: skip
-            if len(self._grants) >= self.limits.cached_verdicts:
-                del self._grants[next(iter(self._grants))]
-            self._grants[key] = grant
+            put(self._grants, key, grant, self.limits.cached_verdicts)
         return grant
 
     def _stamped(self, verdict: Admitted, route: Route, who: bytes) -> bytes:
@@ -122,9 +121,8 @@ class InForce:
         key = (who, route.gate, route.families)
         known = self._stamps.get(key)
         if known is None or known[0] is not verdict:
-            if len(self._stamps) >= self.limits.cached_verdicts:
-                del self._stamps[next(iter(self._stamps))]
-            known = self._stamps[key] = (verdict, stamp(verdict.identity, route.families))
+            known = (verdict, stamp(verdict.identity, route.families))
+            put(self._stamps, key, known, self.limits.cached_verdicts)
         return known[1]
 
     def counters(self, route: Route) -> RouteMetrics:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from proxy.decide.bounded import put
 from proxy.decide.verdict import Reason, Refused
 
 MAX_ADDRESSES: Final = 10_000
@@ -49,7 +50,5 @@ class Admission:
         tokens, since = self._tokens.pop(address, (size, now))
         tokens = min(size, tokens + (now - since) * rate)
         allowed = tokens >= 1.0
-        if len(self._tokens) >= MAX_ADDRESSES:
-            del self._tokens[next(iter(self._tokens))]
-        self._tokens[address] = (tokens - 1.0 if allowed else tokens, now)
+        put(self._tokens, address, (tokens - 1.0 if allowed else tokens, now), MAX_ADDRESSES)
         return allowed

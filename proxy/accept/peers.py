@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Final, TypeVar
+from typing import Final
 
+from proxy.decide.bounded import put
 from proxy.decide.facts import Certificate, MalformedCertificateError, read_certificate
 from proxy.decide.peer.chain import Peer, peer_of
 
@@ -50,19 +51,10 @@ class Facts:
 
     def keep(self, digests: list[bytes], peer: Peer) -> None:
         """Keep a peer all of whose certificates were verified."""
-        _put(self._peers, b"".join(digests), peer, MAX_CERTIFICATES)
+        put(self._peers, b"".join(digests), peer, MAX_CERTIFICATES)
         for certificate in (peer.leaf, *peer.intermediates):
-            _put(self._certificates, bytes.fromhex(certificate.fingerprint), certificate, MAX_CERTIFICATES)
+            put(self._certificates, bytes.fromhex(certificate.fingerprint), certificate, MAX_CERTIFICATES)
 
     def keep_wider(self, digests: list[bytes], peer: Peer) -> None:
         """Keep a peer who has proved that it is the leaf's, and showed some certificates that nobody needed."""
-        _put(self._wider, b"".join(digests), peer, MAX_WIDER)
-
-
-_Kept = TypeVar("_Kept")
-
-
-def _put(kept: dict[bytes, _Kept], key: bytes, value: _Kept, limit: int) -> None:
-    if key not in kept and len(kept) >= limit:
-        del kept[next(iter(kept))]
-    kept[key] = value
+        put(self._wider, b"".join(digests), peer, MAX_WIDER)

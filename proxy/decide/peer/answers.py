@@ -12,6 +12,8 @@ from enum import StrEnum
 from math import inf
 from typing import Final
 
+from proxy.decide.bounded import put
+
 MAX_ANSWERS: Final = 50_000
 """Needs whose outcome is kept, about 1 KB each: several times the clients that one origin has."""
 
@@ -156,9 +158,7 @@ class Answers:
         self._known.pop(key, None)
         self._revoked.pop(key, None)
         table = self._revoked if _is_revoked(after) else self._known
-        if len(table) >= self._limit:
-            del table[next(iter(table))]
-        table[key] = after
+        put(table, key, after, self._limit)
         changed = _status(before) is not _status(after)
         return changed and (before is not _NOTHING or _is_revoked(after))
 

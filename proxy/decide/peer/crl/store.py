@@ -7,6 +7,7 @@ from functools import cached_property
 from math import inf
 from typing import Final
 
+from proxy.decide.bounded import put
 from proxy.decide.facts import Certificate
 from proxy.decide.peer.crl.facts import Crl, Group
 from proxy.decide.peer.crl.names import NameKey
@@ -76,9 +77,7 @@ class CrlStore:
         """Say why ``signer`` cannot have issued ``crl``, None where it has; a signature is checked once."""
         key = (crl, signer.der)
         if key not in self._checked:
-            if len(self._checked) >= MAX_CHECKED:
-                del self._checked[next(iter(self._checked))]
-            self._checked[key] = check_signer(crl, signer)
+            put(self._checked, key, check_signer(crl, signer), MAX_CHECKED)
         return self._checked[key]
 
 

@@ -25,7 +25,6 @@ MAX_SPARE: Final = 4
 """Certificates that a client may show in vain and still be known: a root above the anchor, a cross-certificate. Of who
 shows more only what was verified is kept."""
 
-
 _X509_REJECTED: Final = 28
 X509_ERROR_BY_REASON: Final[Mapping[Reason, int]] = {
     Reason.UNTRUSTED_ISSUER: 20,  # unknown_ca
@@ -71,7 +70,7 @@ _ALERTS_ABOUT_US: Final[Mapping[int, str]] = {
 class Handshake:
     """One handshake: what the client asked for, what it showed, and why it was refused, if it was."""
 
-    __slots__ = ("_contexts", "_facts", "_hosts", "_now", "_shown", "_verdicts", "_wider", "fault", "host",
+    __slots__ = ("_contexts", "_facts", "_hosts", "_now", "_verdicts", "_wider", "fault", "host",
                  "leaf", "peer", "refusal", "shown_sni", "sni", "verdict")  # fmt: skip
 
     def __init__(
@@ -83,7 +82,6 @@ class Handshake:
         self._verdicts = verdicts
         self._facts = facts
         self._now = now
-        self._shown: Peer | None = None
         self._wider: list[bytes] | None = None
         self.shown_sni: str | None = None
         self.sni: str | None = None
@@ -118,22 +116,23 @@ class Handshake:
         if self.host is None:
             raise RuntimeError("a client certificate before a server name")
         try:
-            verdict = self._verdict(digests, der, self.host)
+            verdict, peer = self._meet(digests, der, self.host)
         except MalformedCertificateError as fault:
             self.refusal = Refused(Reason.MALFORMED_CERTIFICATE, f"{fault} (leaf sha256:{digests[0].hex()})")
             return _X509_REJECTED
         if isinstance(verdict, Refused):
             self.refusal = verdict
             return X509_ERROR_BY_REASON.get(verdict.reason, _X509_REJECTED)
-        self.peer = self._shown
+        self.peer = peer
         return 0
 
-    def _verdict(self, digests: list[bytes], der: Callable[[int], bytes], host: Host) -> Verdict:
+    def _meet(self, digests: list[bytes], der: Callable[[int], bytes], host: Host) -> tuple[Verdict, Peer]:
+        """Judge who shows certificates; return also what the connection is to remember of them."""
         known = self._facts.known(digests)
-        peer = self._shown = known or self._facts.read(digests, der)
+        peer = known or self._facts.read(digests, der)
         self.leaf = peer.leaf
         if known is not None:
-            return self._verdicts.judge_any(known, host.gates, self._now())
+            return self._verdicts.judge_any(known, host.gates, self._now()), known
         verdict, verified = self._verdicts.judge_stranger(peer, host.gates, self._now())
         certificates = (peer.leaf, *peer.intermediates)
         spare = [cert for cert in certificates if cert.fingerprint not in verified]
@@ -142,8 +141,8 @@ class Handshake:
         elif len(spare) <= MAX_SPARE:
             self._wider = digests
         elif peer.leaf not in spare:
-            self._shown = peer_of(cert for cert in certificates if cert not in spare)
-        return verdict
+            peer = peer_of(cert for cert in certificates if cert not in spare)
+        return verdict, peer
 
     def failed(self, fault: BaseException) -> None:
         """Turn an exception of ours into a refusal."""

@@ -42,7 +42,7 @@ WEAK_HASHES: Final = frozenset({"md5", "sha1", "sha224"})
 CLIENT_AUTH: Final = ExtendedKeyUsageOID.CLIENT_AUTH.dotted_string
 
 STORE_FLAGS: Final = crypto.X509StoreFlags.PARTIAL_CHAIN
-"""What every store is set to, the judges' and the handshake's: each anchor ends a chain, be it a root or not.
+"""What every store is set to: each anchor ends a chain, be it a root or not.
 
 Not ``POLICY_CHECK``: without a list of acceptable policies, which pyOpenSSL cannot set, OpenSSL accepts none, where the
 RFC takes an absent list for any. See ``certificate_policies``, which the judges ask instead.
